@@ -1,0 +1,33 @@
+/**
+ * Time in this system is a count of microseconds since 1970-01-01 UTC, a safe integer until the year 2255. It reaches the core as a value
+ * in the command: nothing in this lib reads a clock. "Never" is `null` here and 9999-01-01 on the wire.
+ */
+export type Micros = number;
+
+/** What the wire shows for a moment that has not come (the document's sentinel). */
+export const NEVER = '9999-01-01 00:00:00.000000';
+
+const pad = (value: number, width: number): string => String(value).padStart(width, '0');
+
+/** `2022-04-28 01:41:40.503790`, UTC; `null` becomes the sentinel. */
+export function formatMicros(time: Micros | null): string {
+  if (time === null) return NEVER;
+  const millis = Math.floor(time / 1000);
+  return `${new Date(millis).toISOString().slice(0, 23).replace('T', ' ')}${pad(time - millis * 1000, 3)}`;
+}
+
+const WIRE = /^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?$/;
+
+/** Reads the wire format or RFC 3339 (no zone means UTC; finer than microseconds is cut). `undefined` when it is neither or no such day. */
+export function parseMicros(text: string): Micros | undefined {
+  const match = WIRE.exec(text);
+  if (!match) return undefined;
+  const [, day, clock, fraction = '', zone = 'Z'] = match;
+  const seconds = Date.parse(`${day}T${clock}${zone.toUpperCase()}`);
+  if (Number.isNaN(seconds)) return undefined;
+  // Date.parse rolls 2024-02-31 over into March; a caller's typing error must not become another day.
+  const days = new Date(`${day}T00:00:00Z`);
+  if (Number.isNaN(days.getTime()) || days.toISOString().slice(0, 10) !== day) return undefined;
+  const micros = seconds * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6));
+  return Number.isSafeInteger(micros) ? micros : undefined;
+}

@@ -1,0 +1,5 @@
+'use strict';
+
+const { buildIfStale } = require('./build-if-stale.js');
+
+module.exports = () => buildIfStale();
