@@ -1,7 +1,24 @@
-import { Command, Query } from '@nestjs/cqrs';
-import type { Attempt, DestinationIndex, ErrorDetail, NewTarget, Target, TargetChanges, TargetStatus } from '#dialing';
+import { Command, CommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
+import type { ICommandHandler, IQueryHandler } from '@nestjs/cqrs';
+import { conflict, decideTarget, OutdialError, streamOf } from '#dialing';
+import type {
+  DestinationIndex,
+  DialPolicy,
+  ErrorDetail,
+  NewTarget,
+  Outdial,
+  Target,
+  TargetChanges,
+  TargetCommand,
+  TargetEvent,
+  TargetStatus,
+} from '#dialing';
 import type { Position } from '#event-store';
+import { listTargets } from '#read-models';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
+import { Services, targetNotFound } from './services';
+import { TARGET } from './streams';
+import type { Job, Known } from './streams';
 
 export interface AddOptions {
   /** A deleted, ended target is added again instead of being a duplicate. Always so for a single add. */
@@ -107,3 +124,246 @@ export class ListTargets extends Query<Page<Target>> {
     super();
   }
 }
+
+/** Above this many rows a request is an import: interactive appends overtake it, and its targets are not kept in memory. */
+const IMPORT_FROM = 100;
+
+type AddFate = { readonly result: 'created' | 'updated' | 'duplicate'; readonly after: Known<Target> };
+
+/** The job of adding one target: its id derives from its identity, so a second one meets the first by construction. */
+function addJob(
+  services: Services,
+  context: RequestContext,
+  outdial: Outdial,
+  policy: DialPolicy,
+  target: NewTarget,
+  options: AddOptions,
+): Job<Target, AddFate> & { readonly targetId: string } {
+  const targetId = services.targetId(outdial.id, target);
+  const { customerId } = context;
+  const now = services.ports.clock.now();
+  return {
+    targetId,
+    stream: streamOf.target(outdial.id, targetId),
+    kind: TARGET,
+    assumeNew: true,
+    decide: ({ state }) => {
+      if (state === null || (options.readd && state.gone)) {
+        const events = decideTarget(
+          { type: 'AddTarget', now, outdialId: outdial.id, targetId, customerId, target, readd: options.readd },
+          state,
+        );
+        return { events, result: (after) => ({ result: 'created', after }) };
+      }
+      if (options.updateDuplicates && state.tmDelete === null) {
+        const events = decideTarget({ type: 'UpdateTarget', now, changes: takenOver(target, state), policy }, state);
+        return { events, result: (after) => ({ result: 'updated', after }) };
+      }
+      return { events: [], result: (after) => ({ result: 'duplicate', after }) };
+    },
+  };
+}
+
+/** What a duplicate takes over. The limits of a done target cannot change any more, and it is not revived: they stay. */
+function takenOver(target: NewTarget, state: Target): TargetChanges {
+  const { name, detail, data, priority, limits } = target;
+  return { name, detail, data, priority, ...(state.status === 'done' ? {} : { limits }) };
+}
+
+function refuseWhenArchived(outdial: Outdial): void {
+  if (outdial.mode === 'archived') throw conflict('ARCHIVED', `The outdial ${outdial.id} is archived: it takes no new targets.`);
+}
+
+@CommandHandler(AddTarget)
+export class AddTargetHandler implements ICommandHandler<AddTarget> {
+  constructor(private readonly services: Services) {}
+
+  async execute({
+    context,
+    outdialId,
+    target,
+    options,
+  }: AddTarget): Promise<Versioned<Target> & { readonly result: 'created' | 'updated' }> {
+    const outdial = await this.services.changeableOutdial(context, outdialId);
+    refuseWhenArchived(outdial);
+    const policy = await this.services.policyOf(outdial);
+    const job = addJob(this.services, context, outdial, policy, target, options);
+    const { result: fate, position } = await this.services.streams.runOne(job, { context });
+    this.services.wrote(context, outdialId, position);
+    const state = fate.after.state;
+    if (!state) throw targetNotFound(job.targetId);
+    // Nothing was written, yet it stands there because of this request: it ran before a crash, under the same Idempotency-Key.
+    if (fate.result === 'duplicate') throw alreadyExists(state);
+    return { value: state, revision: fate.after.head.revision, position, result: fate.result };
+  }
+}
+
+const alreadyExists = (existing: Target): OutdialError =>
+  conflict('ALREADY_EXISTS', `The outdial already has this target: ${existing.id}.`, [
+    { field: 'target_id', reason: 'already exists', value: existing.id },
+    ...(existing.tmDelete === null ? [] : [{ field: 'deleted', reason: 'deleted', value: true }]),
+  ]);
+
+@CommandHandler(AddTargets)
+export class AddTargetsHandler implements ICommandHandler<AddTargets> {
+  constructor(private readonly services: Services) {}
+
+  async execute({
+    context,
+    outdialId,
+    rows,
+    options,
+  }: AddTargets): Promise<{ readonly fates: readonly RowFate[]; readonly position: Position | null }> {
+    const outdial = await this.services.changeableOutdial(context, outdialId);
+    refuseWhenArchived(outdial);
+    const policy = await this.services.policyOf(outdial);
+    const fates = new Array<RowFate>(rows.length);
+    const indexes: number[] = [];
+    const jobs: (Job<Target, AddFate> & { readonly targetId: string })[] = [];
+    rows.forEach((row, index) => {
+      if ('details' in row) {
+        fates[index] = { index, result: 'invalid', details: row.details };
+      } else {
+        indexes.push(index);
+        jobs.push(addJob(this.services, context, outdial, policy, row.target, options));
+      }
+    });
+    const isImport = jobs.length > IMPORT_FROM;
+    const outcomes = await this.services.streams.run(jobs, { context, lane: isImport ? 'import' : 'interactive', remember: !isImport });
+    let last: Position | null = null;
+    outcomes.forEach((outcome, at) => {
+      const index = indexes[at] ?? at;
+      if (!outcome.ok) {
+        fates[index] = refusedRow(index, outcome.error);
+        return;
+      }
+      if (outcome.position !== null && (last === null || outcome.position > last)) last = outcome.position;
+      fates[index] = rowFate(index, outcome.result, jobs[at]?.targetId ?? '');
+    });
+    this.services.wrote(context, outdialId, last);
+    return { fates, position: last };
+  }
+}
+
+function rowFate(index: number, fate: AddFate, targetId: string): RowFate {
+  const target = fate.after.state;
+  const deleted = target !== null && target.tmDelete !== null;
+  return { index, result: fate.result, targetId, ...(target ? { target } : {}), ...(deleted ? { deleted } : {}) };
+}
+
+/** A row that a rule refuses is invalid; a store that is away fails the whole request, which is then sent again. */
+function refusedRow(index: number, error: unknown): RowFate {
+  if (error instanceof OutdialError && error.status !== 'UNAVAILABLE') {
+    const details = error.details.length > 0 ? error.details : [{ field: 'target', reason: error.message }];
+    return { index, result: 'invalid', details };
+  }
+  throw error;
+}
+
+/** One command on an existing target. `outdialId` must be the customer's. */
+async function change(
+  services: Services,
+  context: RequestContext,
+  outdialId: string,
+  targetId: string,
+  command: (policy: DialPolicy) => TargetCommand,
+): Promise<Versioned<Target>> {
+  const outdial = await services.changeableOutdial(context, outdialId);
+  const asked = command(await services.policyOf(outdial));
+  const { result, position } = await services.streams.runOne(
+    {
+      stream: streamOf.target(outdialId, targetId),
+      kind: TARGET,
+      decide: ({ state }): { events: readonly TargetEvent[]; result: (after: Known<Target>) => Known<Target> } => {
+        if (!state) throw targetNotFound(targetId);
+        return { events: decideTarget(asked, state), result: (after) => after };
+      },
+    },
+    { context },
+  );
+  if (!result.state) throw targetNotFound(targetId);
+  services.wrote(context, outdialId, position);
+  return { value: result.state, revision: result.head.revision, position };
+}
+
+@CommandHandler(UpdateTarget)
+export class UpdateTargetHandler implements ICommandHandler<UpdateTarget> {
+  constructor(private readonly services: Services) {}
+
+  execute({ context, outdialId, targetId, changes }: UpdateTarget): Promise<Versioned<Target>> {
+    const now = this.services.ports.clock.now();
+    return change(this.services, context, outdialId, targetId, (policy) => ({ type: 'UpdateTarget', now, changes, policy }));
+  }
+}
+
+@CommandHandler(RemoveTarget)
+export class RemoveTargetHandler implements ICommandHandler<RemoveTarget> {
+  constructor(private readonly services: Services) {}
+
+  execute({ context, outdialId, targetId }: RemoveTarget): Promise<Versioned<Target>> {
+    return change(this.services, context, outdialId, targetId, () => ({ type: 'RemoveTarget', now: this.services.ports.clock.now() }));
+  }
+}
+
+@CommandHandler(CancelTarget)
+export class CancelTargetHandler implements ICommandHandler<CancelTarget> {
+  constructor(private readonly services: Services) {}
+
+  execute({ context, outdialId, targetId, reason }: CancelTarget): Promise<Versioned<Target>> {
+    return change(this.services, context, outdialId, targetId, () => ({
+      type: 'CancelTarget',
+      now: this.services.ports.clock.now(),
+      reason,
+    }));
+  }
+}
+
+@CommandHandler(ExhaustDestination)
+export class ExhaustDestinationHandler implements ICommandHandler<ExhaustDestination> {
+  constructor(private readonly services: Services) {}
+
+  execute({ context, outdialId, targetId, destinationIndex, reason }: ExhaustDestination): Promise<Versioned<Target>> {
+    const now = this.services.ports.clock.now();
+    return change(this.services, context, outdialId, targetId, (policy) => ({
+      type: 'ExhaustDestination',
+      now,
+      destinationIndex,
+      reason,
+      policy,
+    }));
+  }
+}
+
+@QueryHandler(GetTarget)
+export class GetTargetHandler implements IQueryHandler<GetTarget> {
+  constructor(private readonly services: Services) {}
+
+  /** Folded from its stream, which is short: never behind, whatever the read models are. */
+  async execute({ context, outdialId, targetId }: GetTarget): Promise<Versioned<Target>> {
+    const { state, head } = await this.services.target(context, outdialId, targetId);
+    return { value: state, revision: head.revision, position: null };
+  }
+}
+
+@QueryHandler(ListTargets)
+export class ListTargetsHandler implements IQueryHandler<ListTargets> {
+  constructor(private readonly services: Services) {}
+
+  async execute({ context, outdialId, filter, page }: ListTargets): Promise<Page<Target>> {
+    await this.services.outdial(context, outdialId);
+    await this.services.fresh(context, outdialId);
+    const { targets, nextPageToken } = await listTargets(this.services.ports.reads, { outdialId, ...filter, ...page });
+    return { items: targets.map(({ state }) => state), nextPageToken };
+  }
+}
+
+export const TARGET_HANDLERS = [
+  AddTargetHandler,
+  AddTargetsHandler,
+  UpdateTargetHandler,
+  RemoveTargetHandler,
+  CancelTargetHandler,
+  ExhaustDestinationHandler,
+  GetTargetHandler,
+  ListTargetsHandler,
+];

@@ -1,0 +1,287 @@
+import type { Micros, Target } from '#dialing';
+import type { Position } from '#event-store';
+import { BinaryHeap } from './binary-heap';
+import type { Known } from './streams';
+
+/**
+ * The hopper: the pre-selected buffer that claims are served from. One an outdial. It holds, for each priority, the next targets by due time — those
+ * not due yet too, so that time passing needs no new query — read from the read model in windows, and corrected at once by what this process appends,
+ * which the read model learns a moment later. It only makes claims cheap and losing rare: the append decides (architecture.md, rule 3).
+ */
+export interface Candidate {
+  readonly targetId: string;
+  readonly priority: number;
+  readonly due: Micros;
+  readonly known: Known<Target> | null;
+}
+
+export interface Window {
+  readonly candidates: readonly Candidate[];
+  /** Whether there may be more behind the last one. */
+  readonly more: boolean;
+  /** What the answer reflects. */
+  readonly position: Position;
+}
+
+/** What the hopper asks of the read model. */
+export interface HopperSource {
+  /** Idle targets of one priority in (due, id) order, strictly after a key, and the position the answer reflects. */
+  window(priority: number, after: Key | null, limit: number): Promise<Window>;
+  /** The highest priority that has an idle target, below `below` when given. */
+  highestPriority(below: number | null): Promise<number | null>;
+}
+
+export interface Key {
+  readonly due: Micros;
+  readonly id: string;
+}
+
+/** Rows a window: enough for a few claims, few enough to be parsed between two requests. */
+const WINDOW = 500;
+/** Entries a level keeps before it goes back to reading windows: a million retries due tomorrow belong on disk. */
+const MOST_QUEUED = 10 * WINDOW;
+
+const compare = (a: Key, b: Key): number => a.due - b.due || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+
+interface Entry extends Key {
+  readonly candidate: Candidate;
+  /** Overtaken by a newer event of its target; skipped when met. */
+  dead: boolean;
+  /** Behind its level's bound: kept only until the read model shows it. */
+  beyond: boolean;
+}
+
+/** One priority: everything idle up to `bound` is in `queue`; what this process made idle beyond it waits in `beyond` until the window gets there. */
+interface Level {
+  readonly priority: number;
+  readonly queue: EntryHeap;
+  readonly beyond: EntryHeap;
+  /** null: nothing read yet. */
+  bound: Key | null;
+  /** The read model had no more rows: the queue is complete at any key. */
+  complete: boolean;
+  refilling: Promise<void> | null;
+}
+
+export class OutdialHopper {
+  private readonly levels: Level[] = [];
+  private readonly queued = new Map<string, Entry>();
+  /** Targets whose newest event the read model may not show yet; its rows about them are not believed. */
+  private readonly recent = new Map<string, Position>();
+  private recentOrder: { readonly targetId: string; readonly position: Position }[] = [];
+  private readonly taken = new Set<string>();
+  private refills = 0;
+  private projected: Position = '';
+  private opening: Promise<void> | null = null;
+  private opened = false;
+
+  constructor(private readonly source: HopperSource) {}
+
+  /** Nothing here that the read model does not know: may be forgotten and made anew. */
+  get forgettable(): boolean {
+    return this.recent.size === 0 && this.taken.size === 0 && this.refills === 0 && this.opening === null;
+  }
+
+  /** An event of a target was appended by this process: what the target is now, or null where it cannot be dialed. */
+  committed(targetId: string, candidate: Candidate | null, position: Position): void {
+    this.recent.set(targetId, position);
+    this.recentOrder.push({ targetId, position });
+    this.place(targetId, candidate);
+  }
+
+  /** The read model has folded everything up to `position`. */
+  caughtUpTo(position: Position): void {
+    if (position > this.projected) this.projected = position;
+    // A window that is being read may be older than this: until it is merged, what happened since must be remembered.
+    if (this.refills > 0) return;
+    let forgotten = 0;
+    for (const { targetId, position: at } of this.recentOrder) {
+      if (at > this.projected) break;
+      forgotten += 1;
+      if (this.recent.get(targetId) !== at) continue;
+      this.recent.delete(targetId);
+      const queued = this.queued.get(targetId);
+      if (queued?.beyond) this.drop(queued);
+    }
+    if (forgotten > 0) this.recentOrder = this.recentOrder.slice(forgotten);
+  }
+
+  /**
+   * Takes up to `limit` candidates that are due, highest priority first, then by due time. Nobody else is given them until they are settled.
+   * Fewer than `limit`: nothing more is due, as far as this process knows.
+   */
+  async take(limit: number, now: Micros): Promise<readonly Candidate[]> {
+    await this.open();
+    const picked: Candidate[] = [];
+    // By index, since another claim may add a level while this one waits for a window.
+    for (let at = 0; at < this.levels.length && picked.length < limit;) {
+      const level = this.levels[at];
+      if (!level) break;
+      const next = level.queue.peek();
+      if (!next) {
+        if (level.complete) at += 1;
+        else await this.refill(level);
+      } else if (next.due > now) {
+        at += 1;
+      } else {
+        level.queue.pop();
+        this.queued.delete(next.id);
+        this.taken.add(next.id);
+        picked.push(next.candidate);
+      }
+    }
+    return picked;
+  }
+
+  /** The fate of a candidate that was taken: what it is now, or null where it cannot be dialed. Whoever takes must settle. */
+  settle(targetId: string, candidate: Candidate | null): void {
+    if (this.taken.delete(targetId)) this.place(targetId, candidate);
+  }
+
+  /** When the next target is due, past or future; null when none is idle. */
+  async nextDue(): Promise<Micros | null> {
+    await this.open();
+    let earliest: Micros | null = null;
+    for (const level of this.levels) {
+      while (!level.queue.peek() && !level.complete) await this.refill(level);
+      const due = level.queue.peek()?.due;
+      if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
+    }
+    return earliest;
+  }
+
+  private place(targetId: string, candidate: Candidate | null): void {
+    const before = this.queued.get(targetId);
+    if (before) this.drop(before);
+    // Settling places what was taken.
+    if (!candidate || this.taken.has(targetId)) return;
+    const level = this.level(candidate.priority);
+    const entry: Entry = { due: candidate.due, id: targetId, candidate, dead: false, beyond: false };
+    this.queued.set(targetId, entry);
+    this.put(level, entry);
+    if (level.queue.size > MOST_QUEUED) this.shorten(level);
+  }
+
+  private put(level: Level, entry: Entry): void {
+    entry.beyond = !within(level, entry);
+    (entry.beyond ? level.beyond : level.queue).push(entry);
+  }
+
+  private drop(entry: Entry): void {
+    entry.dead = true;
+    this.queued.delete(entry.id);
+  }
+
+  /** Keeps the first half of a queue that has grown long and goes back to reading windows behind it. */
+  private shorten(level: Level): void {
+    const entries = level.queue.drain();
+    const kept = entries.slice(0, MOST_QUEUED / 2);
+    const last = kept[kept.length - 1];
+    if (!last) return;
+    level.complete = false;
+    level.bound = { due: last.due, id: last.id };
+    for (const entry of entries) {
+      // What the read model shows already will be read again; the rest only this process knows.
+      if (within(level, entry) || this.recent.has(entry.id)) this.put(level, entry);
+      else this.drop(entry);
+    }
+  }
+
+  private level(priority: number): Level {
+    const at = this.levels.findIndex((level) => level.priority <= priority);
+    const found = at < 0 ? undefined : this.levels[at];
+    if (found?.priority === priority) return found;
+    const made: Level = { priority, queue: new EntryHeap(), beyond: new EntryHeap(), bound: null, complete: false, refilling: null };
+    this.levels.splice(at < 0 ? this.levels.length : at, 0, made);
+    return made;
+  }
+
+  /** Learns which priorities there are: one seek each. Later ones arrive with the events that make them. */
+  private async open(): Promise<void> {
+    if (this.opened) return;
+    this.opening ??= (async (): Promise<void> => {
+      let below: number | null = null;
+      for (;;) {
+        const priority: number | null = await this.source.highestPriority(below);
+        if (priority === null) break;
+        this.level(priority);
+        below = priority;
+      }
+      this.opened = true;
+    })().finally(() => {
+      this.opening = null;
+    });
+    await this.opening;
+  }
+
+  private async refill(level: Level): Promise<void> {
+    level.refilling ??= this.readWindow(level).finally(() => {
+      level.refilling = null;
+    });
+    await level.refilling;
+  }
+
+  private async readWindow(level: Level): Promise<void> {
+    this.refills += 1;
+    try {
+      const { candidates, more, position } = await this.source.window(level.priority, level.bound, WINDOW);
+      const last = candidates[candidates.length - 1];
+      if (!more || !last) level.complete = true;
+      else level.bound = { due: last.due, id: last.targetId };
+      for (const candidate of candidates) {
+        const newest = this.recent.get(candidate.targetId);
+        const overtaken = newest !== undefined && newest > position;
+        if (overtaken || this.taken.has(candidate.targetId) || this.queued.has(candidate.targetId)) continue;
+        const entry: Entry = { due: candidate.due, id: candidate.targetId, candidate, dead: false, beyond: false };
+        this.queued.set(entry.id, entry);
+        level.queue.push(entry);
+      }
+      for (let next = level.beyond.peek(); next && within(level, next); next = level.beyond.peek()) {
+        level.beyond.pop();
+        next.beyond = false;
+        level.queue.push(next);
+      }
+    } finally {
+      this.refills -= 1;
+      this.caughtUpTo(this.projected);
+    }
+  }
+}
+
+const within = (level: Level, key: Key): boolean => level.complete || (level.bound !== null && compare(key, level.bound) <= 0);
+
+/** A heap by key whose dead entries are dropped when they come up, or when there are too many of them. */
+class EntryHeap {
+  private readonly heap = new BinaryHeap<Entry>(compare);
+  private sweepAt = 1024;
+
+  /** Dead entries included. */
+  get size(): number {
+    return this.heap.size;
+  }
+
+  /** Everything alive, in order; the heap is empty afterwards. */
+  drain(): readonly Entry[] {
+    const entries = this.heap.retain(isAlive);
+    this.heap.clear();
+    return entries;
+  }
+
+  peek(): Entry | undefined {
+    while (this.heap.peek()?.dead) this.heap.pop();
+    return this.heap.peek();
+  }
+
+  pop(): Entry | undefined {
+    this.peek();
+    return this.heap.pop();
+  }
+
+  push(entry: Entry): void {
+    // Entries die in the middle, too: without this a heap of the dead would grow with every import.
+    if (this.heap.size >= this.sweepAt) this.sweepAt = Math.max(1024, 2 * this.heap.retain(isAlive).length);
+    this.heap.push(entry);
+  }
+}
+
+const isAlive = (entry: Entry): boolean => !entry.dead;

@@ -1,0 +1,287 @@
+import { LRUCache } from 'lru-cache';
+import { v5 as uuidv5 } from 'uuid';
+import {
+  decodeEvent,
+  encodeEvent,
+  evolveAccessKey,
+  evolveCustomer,
+  evolveOutdial,
+  evolveOutplan,
+  evolveTarget,
+  OutdialError,
+} from '#dialing';
+import type { AccessKey, Customer, DialingEvent, EventContext, Outdial, Outplan, Target } from '#dialing';
+import { EMPTY_STREAM, StoreUnavailable } from '#event-store';
+import type { AppendLane, AppendRequest, AppendResult, EventStore, NewEvent, Position, RecordedEvent, StreamHead } from '#event-store';
+import type { RequestContext } from './request';
+
+/** A kind of stream: its name, and how its events become a state. The deciders stay in the core; this only says how to fold. */
+export interface Kind<S> {
+  readonly name: string;
+  evolve(state: S | null, event: DialingEvent): S;
+}
+
+// A stream holds events of its own kind only (the deciders made them), which the union cannot say: hence one cast a kind, here and nowhere else.
+const kind = <S, E extends DialingEvent>(name: string, evolve: (state: S | null, event: E) => S): Kind<S> => ({
+  name,
+  evolve: evolve as (state: S | null, event: DialingEvent) => S,
+});
+export const OUTDIAL: Kind<Outdial> = kind('outdial', evolveOutdial);
+export const TARGET: Kind<Target> = kind('target', evolveTarget);
+export const OUTPLAN: Kind<Outplan> = kind('outplan', evolveOutplan);
+export const CUSTOMER: Kind<Customer> = kind('customer', evolveCustomer);
+export const ACCESS_KEY: Kind<AccessKey> = kind('accesskey', evolveAccessKey);
+
+/** A stream as this process knows it: never invented, at most behind. */
+export interface Known<S> {
+  readonly state: S | null;
+  readonly head: StreamHead;
+}
+const NOTHING: Known<never> = { state: null, head: EMPTY_STREAM };
+
+/** What one command makes of a stream's state. No events: already so. `decide` throws an OutdialError to refuse. */
+export interface Job<S, R> {
+  readonly stream: string;
+  readonly kind: Kind<S>;
+  decide(known: Known<S>): { readonly events: readonly DialingEvent[]; readonly result: (after: Known<S>) => R };
+  /** Known to the caller already (a hopper's document): decided on without reading; a conflict corrects it. */
+  readonly known?: Known<S>;
+  /** Most probably a new stream: decided on as such without reading; a conflict corrects it. */
+  readonly assumeNew?: boolean;
+}
+
+export type JobOutcome<R> =
+  { readonly ok: true; readonly result: R; readonly position: Position | null } | { readonly ok: false; readonly error: unknown };
+
+/** A stream that this process has just appended to. */
+export interface Committed {
+  readonly stream: string;
+  readonly kind: Kind<unknown>;
+  readonly known: Known<unknown>;
+  readonly position: Position;
+}
+
+export interface RunOptions {
+  readonly context: RequestContext;
+  readonly lane?: AppendLane;
+  /** Keep the states in memory for the next command (an import of a million rows should not). */
+  readonly remember?: boolean;
+}
+
+interface Group<S> {
+  readonly stream: string;
+  readonly kind: Kind<S>;
+  /** Of the jobs on this stream, in order. */
+  readonly indexes: number[];
+  known: Known<S> | undefined;
+}
+
+interface Decided<S, R> {
+  readonly events: readonly DialingEvent[];
+  readonly state: S | null;
+  readonly results: ReadonlyMap<number, (after: Known<S>) => R>;
+}
+
+/** A conflict is decided again on the newer state; this many in a row means that something is wrong with the store, not with the caller. */
+const ROUNDS = 25;
+/** States of streams most recently used: what a dialer claims it soon reports on. About 2 kB each. */
+const REMEMBERED = 20_000;
+
+/**
+ * The shell around the deciders: loads states, lets commands decide, appends what they decided at the revision they decided on, and decides again
+ * when somebody else was first. The claim is such an append (architecture.md, rule 3): whatever was believed, one wins.
+ */
+export class Streams {
+  private readonly memory = new LRUCache<string, Known<unknown>>({ max: REMEMBERED });
+  private readonly listeners: ((committed: readonly Committed[]) => void)[] = [];
+
+  constructor(private readonly events: EventStore) {}
+
+  /** Told synchronously after each append, before the command's caller is: what they keep is never behind what was acknowledged. */
+  onCommitted(listener: (committed: readonly Committed[]) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** The stream's state now: from memory where this process is the only writer, else with what has been appended since. */
+  async load<S>(kindOf: Kind<S>, stream: string): Promise<Known<S>> {
+    const remembered = this.memory.get(stream) as Known<S> | undefined;
+    if (remembered && this.events.exclusive) return remembered;
+    return this.refresh(kindOf, stream, remembered ?? NOTHING);
+  }
+
+  /** One command on one stream. Throws what the decider throws; PRECONDITION_FAILED for If-Match; UNAVAILABLE. */
+  async runOne<S, R>(job: Job<S, R>, options: RunOptions): Promise<{ readonly result: R; readonly position: Position | null }> {
+    const [outcome] = await this.run([job], options);
+    if (!outcome) throw new Error('a job has an outcome');
+    if (!outcome.ok) throw outcome.error;
+    return outcome;
+  }
+
+  /**
+   * Many commands, appended in as few calls as conflicts allow; an outcome each, in order. Jobs on the same stream are decided one after the other, each
+   * on what the one before made of it, and appended together.
+   */
+  async run<S, R>(jobs: readonly Job<S, R>[], options: RunOptions): Promise<readonly JobOutcome<R>[]> {
+    const outcomes = new Array<JobOutcome<R> | undefined>(jobs.length);
+    const groups = new Map<string, Group<S>>();
+    jobs.forEach((job, index) => {
+      const group = groups.get(job.stream);
+      if (group) group.indexes.push(index);
+      else groups.set(job.stream, { stream: job.stream, kind: job.kind, indexes: [index], known: this.startingPoint(job) });
+    });
+    const fail = (group: Group<S>, error: unknown): void => {
+      for (const index of group.indexes) outcomes[index] = { ok: false, error };
+    };
+    let open = [...groups.values()];
+    for (let round = 0; open.length > 0; round += 1) {
+      if (round === ROUNDS) {
+        for (const group of open) fail(group, contention());
+        break;
+      }
+      open = await this.readUnread(open, fail);
+      open = await this.appendRound(jobs, open, outcomes, options, fail);
+    }
+    return outcomes.map((outcome) => outcome ?? { ok: false, error: new Error('a job was not run') });
+  }
+
+  private startingPoint<S, R>(job: Job<S, R>): Known<S> | undefined {
+    const remembered = this.memory.get(job.stream) as Known<S> | undefined;
+    const given = job.known ?? (job.assumeNew ? NOTHING : undefined);
+    if (remembered && given) return remembered.head.revision >= given.head.revision ? remembered : given;
+    return given ?? (this.events.exclusive ? remembered : undefined);
+  }
+
+  private async readUnread<S>(open: readonly Group<S>[], fail: (group: Group<S>, error: unknown) => void): Promise<Group<S>[]> {
+    const readable: Group<S>[] = [];
+    await Promise.all(
+      open.map(async (group) => {
+        try {
+          group.known ??= await this.load(group.kind, group.stream);
+          readable.push(group);
+        } catch (error) {
+          fail(group, error);
+        }
+      }),
+    );
+    return readable;
+  }
+
+  /** Decides and appends once; answers the groups that lost a race, to be read again. */
+  private async appendRound<S, R>(
+    jobs: readonly Job<S, R>[],
+    open: readonly Group<S>[],
+    outcomes: (JobOutcome<R> | undefined)[],
+    options: RunOptions,
+    fail: (group: Group<S>, error: unknown) => void,
+  ): Promise<Group<S>[]> {
+    const requests: AppendRequest[] = [];
+    const pending: { readonly group: Group<S>; readonly decided: Decided<S, R> }[] = [];
+    for (const group of open) {
+      const before: Known<S> = group.known ?? NOTHING;
+      const decided = this.decideGroup(jobs, group, before, outcomes, options.context);
+      if (decided.events.length === 0) {
+        for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(before), position: null };
+        continue;
+      }
+      requests.push({ stream: group.stream, expected: before.head, events: this.encode(group.stream, decided.events, options.context) });
+      pending.push({ group, decided });
+    }
+    if (requests.length === 0) return [];
+    const answers = await this.events.append(requests, options.lane ?? 'interactive');
+    const committed: Committed[] = [];
+    const again: Group<S>[] = [];
+    for (const [at, { group, decided }] of pending.entries()) {
+      const answer: AppendResult = answers[at] ?? { ok: false, error: 'StoreUnavailable' };
+      if (answer.ok) {
+        const known: Known<S> = { state: decided.state, head: answer.head };
+        if (options.remember !== false || this.memory.has(group.stream)) this.memory.set(group.stream, known);
+        committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position });
+        for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known), position: answer.position };
+      } else if (answer.error === 'RevisionConflict') {
+        again.push(this.afterConflict(group));
+      } else {
+        fail(
+          group,
+          new StoreUnavailable('The event store did not answer in time; whether the change was made is not known. Send it again.'),
+        );
+      }
+    }
+    // Before the caller learns of it: what the listeners keep (the hopper, the expiry) is then never behind an acknowledged change.
+    if (committed.length > 0) for (const listener of this.listeners) listener(committed);
+    return again;
+  }
+
+  /** Whoever was first may have been this process: then its result is already here. Else the stream is read on from what is known. */
+  private afterConflict<S>(group: Group<S>): Group<S> {
+    const before = group.known ?? NOTHING;
+    const newer = this.memory.get(group.stream) as Known<S> | undefined;
+    if (newer && newer.head.revision > before.head.revision) return { ...group, known: newer };
+    this.memory.delete(group.stream);
+    return { ...group, known: undefined };
+  }
+
+  private decideGroup<S, R>(
+    jobs: readonly Job<S, R>[],
+    group: Group<S>,
+    before: Known<S>,
+    outcomes: (JobOutcome<R> | undefined)[],
+    context: RequestContext,
+  ): Decided<S, R> {
+    const events: DialingEvent[] = [];
+    const results = new Map<number, (after: Known<S>) => R>();
+    let known = before;
+    for (const index of group.indexes) {
+      const job = jobs[index];
+      if (!job) continue;
+      try {
+        if (context.ifMatch !== undefined && context.ifMatch !== before.head.revision) throw stale(context.ifMatch, before.head.revision);
+        const decided = job.decide(known);
+        const state = decided.events.reduce<S | null>((from, event) => job.kind.evolve(from, event), known.state);
+        events.push(...decided.events);
+        known = { state, head: known.head };
+        // What a later job makes of the same stream must not show in this one's result.
+        results.set(index, (after) => decided.result({ state, head: after.head }));
+      } catch (error) {
+        outcomes[index] = { ok: false, error };
+      }
+    }
+    return { events, state: known.state, results };
+  }
+
+  private encode(stream: string, events: readonly DialingEvent[], context: RequestContext): NewEvent[] {
+    const from: EventContext = {
+      customerId: context.customerId,
+      actor: context.actor,
+      correlationId: context.requestId,
+      causationId: context.commandId,
+      ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
+    };
+    return events.map((event, index) => ({ id: uuidv5(`${stream}/${index}`, context.commandId), ...encodeEvent(event, from) }));
+  }
+
+  /** What has been appended after `base`, folded onto it. */
+  private async refresh<S>(kindOf: Kind<S>, stream: string, base: Known<S>): Promise<Known<S>> {
+    const news = await this.events.readStream(stream, base.head.revision + 1);
+    const known = news.reduce<Known<S>>((before, recorded) => fold(kindOf, before, recorded), base);
+    if (known.state !== null) this.memory.set(stream, known);
+    return known;
+  }
+}
+
+export function fold<S>(kindOf: Kind<S>, before: Known<S>, recorded: RecordedEvent): Known<S> {
+  return {
+    state: kindOf.evolve(before.state, decodeEvent(recorded)),
+    head: { revision: recorded.revision, hash: recorded.hash },
+  };
+}
+
+const stale = (expected: number, actual: number): OutdialError =>
+  new OutdialError(
+    'FAILED_PRECONDITION',
+    'STALE_REVISION',
+    'It was changed since you read it: read it again, then send the change again.',
+    [{ field: 'If-Match', reason: `the current ETag is "${actual}"`, value: `"${expected}"` }],
+  );
+
+const contention = (): OutdialError =>
+  new OutdialError('UNAVAILABLE', 'CONTENTION', 'Too many changes to the same resource at once; try again.', [], 1);
