@@ -401,7 +401,8 @@ describe('what belongs to another customer', () => {
   const ask = (method: string, url: string, body: string | undefined): Promise<Answer<unknown>> =>
     stranger.send(method, url, body, body === undefined ? {} : { headers: { 'content-type': 'application/json' } });
 
-  test.each(routes)('is not found, as if it did not exist: %s %s %j', async (method, route, body) => {
+  const asked = routes.map(([method, route, body]) => ({ method, route, body }));
+  test.each(asked)('is not found, as if it did not exist: $method $route $body', async ({ method, route, body }) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const answer = await ask(method, filled(route), text === undefined ? text : filled(text));
     const error = errorOf(answer, 404);
