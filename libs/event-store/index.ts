@@ -1,2 +1,11 @@
 export * from './event-store';
 export * from './state-store';
+export { continuesChain, linkHash, verifyChain } from './chain';
+export { DirectoryLocked, lockDirectory, type DirectoryLock } from './directory-lock';
+export {
+  openSqliteEventStore,
+  openSqliteLogReader,
+  type SqliteEventStore,
+  type SqliteEventStoreOptions,
+  type SqliteLogView,
+} from './sqlite-event-store';

@@ -1,0 +1,199 @@
+import type Database from 'better-sqlite3';
+
+/**
+ * Where each stream ends: name → position of its newest event.
+ *
+ * Stream names are random (they carry keyed hashes), so a B-tree of them is written at a random page by each new stream: with a million
+ * streams that was most of the cost of an import. The index is therefore kept in two parts, as log-structured stores do it: `fresh`, a table of
+ * what changed lately in order of arrival, of which each connection holds a map; and `streams`, sorted by key, into which full maps are merged key by
+ * key, a little in each transaction, so that a page is written once for many streams and no single append waits for it.
+ * Both parts live in the transaction of the events themselves: there is nothing to repair after a crash.
+ */
+
+/** The newest event of a stream. */
+export interface StreamTail {
+  readonly stream: string;
+  readonly position: number;
+  readonly revision: number;
+  readonly hash: string;
+}
+
+type KeyOf = (stream: string) => number;
+
+const KEYS = 2 ** 53;
+
+/** A stream whose key is taken by another name uses the next free key. */
+const nextKey = (key: number): number => (key + 1) % KEYS;
+
+/** 53 bits of a name, evenly spread (cyrb53, public domain). Names in the file are found by it: it never changes. */
+export function streamKey(stream: string): number {
+  let low = 0xdeadbeef;
+  let high = 0x41c6ce57;
+  for (let index = 0; index < stream.length; index += 1) {
+    const unit = stream.charCodeAt(index);
+    low = Math.imul(low ^ unit, 2654435761);
+    high = Math.imul(high ^ unit, 1597334677);
+  }
+  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909);
+  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
+  return 4294967296 * (2097151 & high) + (low >>> 0);
+}
+
+/** Events of `fresh` up to this position are in `streams`. */
+const SETTLED = 'settled';
+
+class Tables {
+  readonly #headOfKey: Database.Statement;
+  readonly #tailAt: Database.Statement;
+  readonly #freshAfter: Database.Statement;
+  readonly #settled: Database.Statement;
+
+  constructor(db: Database.Database) {
+    this.#headOfKey = db.prepare('SELECT head FROM streams WHERE key = ?').pluck();
+    this.#tailAt = db.prepare('SELECT stream, position, revision, hash FROM events WHERE position = ?');
+    this.#freshAfter = db.prepare('SELECT position, key FROM fresh WHERE position > ? ORDER BY position').raw();
+    this.#settled = db.prepare('SELECT value FROM meta WHERE key = ?').pluck();
+  }
+
+  headOfKey(key: number): number | undefined {
+    return this.#headOfKey.get(key) as number | undefined;
+  }
+
+  tailAt(position: number): StreamTail {
+    const tail = this.#tailAt.get(position) as StreamTail | undefined;
+    if (tail === undefined) throw new Error(`events.db is damaged: no event at position ${position}, where a stream should end`);
+    return tail;
+  }
+
+  freshAfter(position: number): readonly (readonly [position: number, key: number])[] {
+    return this.#freshAfter.all(position) as [number, number][];
+  }
+
+  settled(): number {
+    return Number(this.#settled.get(SETTLED) ?? 0);
+  }
+}
+
+/** Keys of one full map, on their way into `streams`. */
+interface Merge {
+  readonly tails: ReadonlyMap<number, StreamTail | number>;
+  readonly keys: Float64Array;
+  readonly upTo: number;
+  next: number;
+}
+
+export interface StreamIndexOptions {
+  /** Streams in the map of fresh ones before it is merged; memory (300 bytes each, twice) and start-up time grow with it. */
+  readonly freshLimit?: number;
+  /** Replaces streamKey, so that tests can make names collide. */
+  readonly keyOf?: KeyOf;
+}
+
+/** The writer's view; `set` and `settle` are called within its transaction, `reload` after one was rolled back. */
+export class WriterStreamIndex {
+  readonly #tables: Tables;
+  readonly #limit: number;
+  readonly #keyOf: KeyOf;
+  readonly #insertFresh: Database.Statement;
+  readonly #deleteFresh: Database.Statement;
+  readonly #putHead: Database.Statement;
+  readonly #putSettled: Database.Statement;
+  /** A number is a position whose event has not been needed yet. */
+  #fresh = new Map<number, StreamTail | number>();
+  #merge: Merge | null = null;
+
+  constructor(db: Database.Database, { freshLimit = 32_768, keyOf = streamKey }: StreamIndexOptions) {
+    this.#tables = new Tables(db);
+    this.#limit = freshLimit;
+    this.#keyOf = keyOf;
+    this.#insertFresh = db.prepare('INSERT INTO fresh (position, key) VALUES (?, ?)');
+    this.#deleteFresh = db.prepare('DELETE FROM fresh WHERE position <= ?');
+    this.#putHead = db.prepare('INSERT OR REPLACE INTO streams (key, head) VALUES (?, ?)');
+    this.#putSettled = db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+    this.reload();
+  }
+
+  /** The stream's tail and key; without a tail the key is the one that a new stream of this name takes. */
+  find(stream: string): { readonly key: number; readonly tail: StreamTail | null } {
+    for (let key = this.#keyOf(stream); ; key = nextKey(key)) {
+      const known = this.#fresh.get(key) ?? this.#merge?.tails.get(key) ?? this.#tables.headOfKey(key);
+      if (known === undefined) return { key, tail: null };
+      const tail = typeof known === 'number' ? this.#tables.tailAt(known) : known;
+      if (tail.stream === stream) return { key, tail };
+    }
+  }
+
+  set(key: number, tail: StreamTail): void {
+    this.#insertFresh.run(tail.position, key);
+    this.#fresh.set(key, tail);
+  }
+
+  /** Moves a share of a full map into `streams`: four keys for each append, so that a merge always ends before the next map is full. */
+  settle(appends: number): void {
+    this.#merge ??= this.#fresh.size < this.#limit ? null : this.#startMerge();
+    const merge = this.#merge;
+    if (merge === null) return;
+    const end = Math.min(merge.keys.length, merge.next + 4 * appends);
+    for (; merge.next < end; merge.next += 1) {
+      const key = merge.keys[merge.next] ?? 0;
+      const tail = merge.tails.get(key);
+      if (tail !== undefined) this.#putHead.run(key, typeof tail === 'number' ? tail : tail.position);
+    }
+    if (merge.next < merge.keys.length) return;
+    this.#deleteFresh.run(merge.upTo);
+    this.#putSettled.run(SETTLED, String(merge.upTo));
+    this.#merge = null;
+  }
+
+  reload(): void {
+    this.#merge = null;
+    this.#fresh = new Map();
+    for (const [position, key] of this.#tables.freshAfter(0)) this.#fresh.set(key, position);
+  }
+
+  #startMerge(): Merge {
+    const tails = this.#fresh;
+    let upTo = 0;
+    for (const tail of tails.values()) upTo = Math.max(upTo, typeof tail === 'number' ? tail : tail.position);
+    this.#fresh = new Map();
+    return { tails, keys: Float64Array.from(tails.keys()).sort(), upTo, next: 0 };
+  }
+}
+
+/** A reader's view. Called within a read transaction, so that both parts of the index are of one moment. */
+export class ReaderStreamIndex {
+  readonly #tables: Tables;
+  readonly #keyOf: KeyOf;
+  #fresh = new Map<number, number>();
+  #seen = 0;
+  #settled = 0;
+
+  constructor(db: Database.Database, { keyOf = streamKey }: StreamIndexOptions) {
+    this.#tables = new Tables(db);
+    this.#keyOf = keyOf;
+  }
+
+  find(stream: string): StreamTail | null {
+    this.#catchUp();
+    for (let key = this.#keyOf(stream); ; key = nextKey(key)) {
+      const head = this.#fresh.get(key) ?? this.#tables.headOfKey(key);
+      if (head === undefined) return null;
+      const tail = this.#tables.tailAt(head);
+      if (tail.stream === stream) return tail;
+    }
+  }
+
+  #catchUp(): void {
+    const settled = this.#tables.settled();
+    if (settled !== this.#settled) {
+      // What was merged is found in `streams` from now on; what was merged before it was seen here may have made the map wrong.
+      this.#fresh = new Map();
+      this.#seen = settled;
+      this.#settled = settled;
+    }
+    for (const [position, key] of this.#tables.freshAfter(this.#seen)) {
+      this.#fresh.set(key, position);
+      this.#seen = position;
+    }
+  }
+}
