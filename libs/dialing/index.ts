@@ -1,6 +1,7 @@
 export * from './access-key';
 export * from './address';
 export * from './customer';
+export * from './deployment';
 export * from './errors';
 export * from './five';
 export * from './outcomes';
@@ -8,4 +9,7 @@ export * from './outdial';
 export * from './outdial-target';
 export * from './outplan';
 export * from './stored-events';
+export * from './target-identity';
 export * from './time';
+export * from './deployment';
+export * from './target-identity';

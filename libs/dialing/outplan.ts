@@ -1,9 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Address } from './address';
-import type { ReportedOutcome } from './outcomes';
-import type { Five } from './five';
-import type { Micros } from './time';
+import { conflict, notFound } from './errors';
+import { five, type Five } from './five';
+import type { Outcome, ReportedOutcome } from './outcomes';
+import { eventTime, type Micros } from './time';
 
-/** What an outcome does to the destination dialed, over the defaults. Milliseconds. Limits hold whatever it says (api.md, Outplans). */
+// ---------------------------------------------------------------- words
+
+/** What an outcome does to the destination dialed, over the defaults. Milliseconds. Limits hold whatever it says (the API contract, Outplans). */
 export interface RetryRule {
   /** false: the destination is exhausted by this outcome. */
   readonly retry?: boolean;
@@ -32,11 +36,48 @@ export const DEFAULT_POLICY: DialPolicy = {
   retry: {},
 };
 
+/** A target's own limits: they win over its outplan's; null where it has none. */
+export interface TargetLimits {
+  readonly tryCountMax: number | null;
+  readonly tryCountMaxes: Five<number | null>;
+}
+
+/** The limits in force for a target: its own for that destination, else its own for all, else the outplan's. */
+export function effectiveLimits(limits: TargetLimits, policy: Pick<DialPolicy, 'maxTryCounts'>): Five<number> {
+  const { tryCountMax, tryCountMaxes } = limits;
+  return five((index) => tryCountMaxes[index] ?? tryCountMax ?? policy.maxTryCounts[index]);
+}
+
+/** The policy that an attempt on a target with these limits pins. */
+export const pinPolicy = (limits: TargetLimits, policy: DialPolicy): DialPolicy => ({
+  ...policy,
+  maxTryCounts: effectiveLimits(limits, policy),
+});
+
+/**
+ * What a try that was not answered does to the destination dialed: whether the outcome alone exhausts it, and how long (ms, from the attempt's
+ * end) until the target is due again, on the same destination or on the next. Limits are not looked at here: they hold whatever this says.
+ */
+export function retryOf(
+  policy: DialPolicy,
+  outcome: Exclude<Outcome, 'answered' | 'released'>,
+): { exhausts: boolean; sameAfter: number; nextAfter: number } {
+  const rule = policy.retry[outcome] ?? {};
+  const retry = rule.retry ?? outcome !== 'invalid_number';
+  return {
+    exhausts: rule.next_destination === true || !retry,
+    sameAfter: rule.interval ?? policy.tryInterval,
+    nextAfter: rule.next_destination === true ? (rule.interval ?? 0) : 0,
+  };
+}
+
 export interface OutplanDetails {
   readonly name: string;
   readonly detail: string;
   readonly policy: DialPolicy;
 }
+
+// ---------------------------------------------------------------- events
 
 export type OutplanEvent =
   | ({ readonly type: 'OutplanCreated'; readonly tm: Micros; readonly outplanId: string; readonly customerId: string } & OutplanDetails)
@@ -50,17 +91,98 @@ export interface OutplanChanges {
   readonly policy?: Partial<DialPolicy>;
 }
 
+// ---------------------------------------------------------------- state
+
 export interface Outplan extends OutplanDetails {
   readonly id: string;
   readonly customerId: string;
   readonly tmCreate: Micros;
   readonly tmUpdate: Micros | null;
   readonly tmDelete: Micros | null;
-  /** Time of the stream's last event; the next one is later (architecture.md, rule 8). */
+  /** Time of the stream's last event; the next one is later. */
   readonly tmLast: Micros;
 }
+
+// ---------------------------------------------------------------- commands
 
 export type OutplanCommand =
   | ({ readonly type: 'CreateOutplan'; readonly now: Micros; readonly outplanId: string; readonly customerId: string } & OutplanDetails)
   | { readonly type: 'UpdateOutplan'; readonly now: Micros; readonly changes: OutplanChanges }
   | { readonly type: 'DeleteOutplan'; readonly now: Micros };
+
+// ---------------------------------------------------------------- decide
+
+/**
+ * What a command does to an outplan; `[]` when it is already so. `state` is null for an outplan that does not exist. A change applies to
+ * attempts started later: those under way have pinned theirs.
+ * Throws `OutdialError`: OUTPLAN_NOT_FOUND, ALREADY_EXISTS, DELETED.
+ */
+export function decideOutplan(command: OutplanCommand, state: Outplan | null): readonly OutplanEvent[] {
+  if (command.type === 'CreateOutplan') return createOutplan(command, state);
+  if (state === null) throw notFound('OUTPLAN_NOT_FOUND', 'There is no such outplan.');
+  const happened = { tm: eventTime(command.now, state.tmLast), outplanId: state.id };
+  switch (command.type) {
+    case 'UpdateOutplan': {
+      const changes = differing(command.changes, state);
+      if (Object.keys(changes).length === 0) return [];
+      if (state.tmDelete !== null) throw conflict('DELETED', `The outplan ${state.id} is deleted: it cannot change any more.`);
+      return [{ type: 'OutplanUpdated', ...happened, changes }];
+    }
+    case 'DeleteOutplan':
+      return state.tmDelete === null ? [{ type: 'OutplanDeleted', ...happened }] : [];
+  }
+}
+
+function createOutplan(command: Extract<OutplanCommand, { type: 'CreateOutplan' }>, state: Outplan | null): readonly OutplanEvent[] {
+  if (state !== null) {
+    throw conflict('ALREADY_EXISTS', `An outplan with the id ${state.id} exists already.`, [
+      { field: 'outplan_id', reason: 'already exists', value: state.id },
+    ]);
+  }
+  const { now, outplanId, customerId, name, detail, policy } = command;
+  return [{ type: 'OutplanCreated', tm: eventTime(now, null), outplanId, customerId, name, detail, policy }];
+}
+
+function differing(asked: OutplanChanges, state: Outplan): OutplanChanges {
+  const policy = Object.fromEntries(
+    Object.entries(asked.policy ?? {}).filter(
+      ([field, value]) => value !== undefined && !isDeepStrictEqual(value, state.policy[field as keyof DialPolicy]),
+    ),
+  ) as Partial<DialPolicy>;
+  return {
+    ...(asked.name !== undefined && asked.name !== state.name ? { name: asked.name } : {}),
+    ...(asked.detail !== undefined && asked.detail !== state.detail ? { detail: asked.detail } : {}),
+    ...(Object.keys(policy).length > 0 ? { policy } : {}),
+  };
+}
+
+// ---------------------------------------------------------------- evolve
+
+/** An outplan after one more of its events. Total: a stream that lacks its beginning folds onto an empty outplan. */
+export function evolveOutplan(state: Outplan | null, event: OutplanEvent): Outplan {
+  if (event.type === 'OutplanCreated') {
+    const { tm, outplanId, customerId, name, detail, policy } = event;
+    return { ...emptyOutplan(outplanId, tm), customerId, name, detail, policy };
+  }
+  const next: Outplan = { ...(state ?? emptyOutplan(event.outplanId, event.tm)), tmUpdate: event.tm, tmLast: event.tm };
+  switch (event.type) {
+    case 'OutplanUpdated': {
+      const { policy, ...details } = event.changes;
+      return { ...next, ...details, policy: { ...next.policy, ...policy } };
+    }
+    case 'OutplanDeleted':
+      return { ...next, tmDelete: event.tm };
+  }
+}
+
+const emptyOutplan = (id: string, tm: Micros): Outplan => ({
+  id,
+  customerId: '',
+  name: '',
+  detail: '',
+  policy: DEFAULT_POLICY,
+  tmCreate: tm,
+  tmUpdate: null,
+  tmDelete: null,
+  tmLast: tm,
+});

@@ -4,6 +4,12 @@
  */
 export type Micros = number;
 
+/**
+ * When an event happened: now, or one microsecond after its predecessor in the stream when the clock is not later, so that times within a
+ * stream strictly increase whatever the clocks of several writers do. `last` is null for a stream's first event.
+ */
+export const eventTime = (now: Micros, last: Micros | null): Micros => (last === null || now > last ? now : last + 1);
+
 /** What the wire shows for a moment that has not come (the document's sentinel). */
 export const NEVER = '9999-01-01 00:00:00.000000';
 

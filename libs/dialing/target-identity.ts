@@ -1,0 +1,37 @@
+import { createHash, createHmac } from 'node:crypto';
+import { addressKey, type Address } from './address';
+import type { Five } from './five';
+
+/**
+ * What makes a target the same target within its outdial (the API contract, Targets): its `external_id`, else its lowest configured
+ * destination. The two kinds are never compared, hence the prefixes. A target with neither has no identity of its own: 'd:'.
+ */
+export function targetIdentity(externalId: string | null, destinations: Five<Address | null>): string {
+  if (externalId !== null) return `x:${externalId}`;
+  const lowest = destinations.find((destination) => destination !== null);
+  return lowest === undefined || lowest === null ? 'd:' : `d:${addressKey(lowest)}`;
+}
+
+/**
+ * The id of the target with this identity in this outdial: the same identity always meets the same stream, on every store and with no lock.
+ * Keyed, because a plain hash of a phone number is a phone number.
+ */
+export const deriveTargetId = (secret: string | Buffer, outdialId: string, identity: string): string =>
+  derive(secret, 'target', outdialId, identity);
+
+/** The id of a customer (by its username) or of an access key (by its token). */
+export const deriveId = (secret: string | Buffer, purpose: 'customer' | 'access-key', text: string): string =>
+  derive(secret, purpose, text);
+
+/** Tells secrets apart without telling anything about them. */
+export const secretFingerprint = (secret: string | Buffer): string => createHash('sha256').update('outdial:').update(secret).digest('hex');
+
+/** The first 16 bytes of HMAC-SHA256 as a UUIDv8. Every part is preceded by its length, so that no two lists of parts read the same. */
+function derive(secret: string | Buffer, ...parts: readonly string[]): string {
+  const text = parts.map((part) => `${part.length}:${part}`).join('');
+  const bytes = createHmac('sha256', secret).update(text).digest();
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = bytes.toString('hex', 0, 16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
