@@ -11,5 +11,3 @@ export * from './outplan';
 export * from './stored-events';
 export * from './target-identity';
 export * from './time';
-export * from './deployment';
-export * from './target-identity';

@@ -1,12 +1,11 @@
 import type { AccessKeyEvent } from './access-key';
 import type { CustomerEvent } from './customer';
 import type { DeploymentEvent } from './deployment';
-import type { DeploymentEvent } from './deployment';
 import { DESTINATIONS } from './five';
 import type { DestinationIndex, Five } from './five';
 import type { OutdialEvent } from './outdial';
-import type { Change, Standing, StartedAttempt, TargetChanges, TargetEvent, TargetLimits } from './outdial-target';
-import type { DialPolicy, OutplanEvent } from './outplan';
+import type { Change, Standing, StartedAttempt, TargetChanges, TargetEvent } from './outdial-target';
+import type { DialPolicy, OutplanEvent, TargetLimits } from './outplan';
 import type { Micros } from './time';
 
 /**
@@ -35,7 +34,6 @@ export const streamOf = {
   outplan: (id: string): string => `outplan-${id}`,
   customer: (id: string): string => `customer-${id}`,
   accessKey: (id: string): string => `accesskey-${id}`,
-  deployment: (): string => 'deployment-main',
   /** One a log. */
   deployment: 'deployment-main',
 };
