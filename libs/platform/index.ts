@@ -1,0 +1,5 @@
+export * from './clock';
+export * from './configuration';
+export * from './credentials';
+export * from './logging';
+export * from './metrics';
