@@ -44,6 +44,3 @@ export async function verifyPassword(password: string, hash: string): Promise<bo
   const cost = { logN: Number(logN), r: Number(r), p: Number(p) };
   return timingSafeEqual(await derive(password, Buffer.from(salt, 'base64'), cost, expected.length), expected);
 }
-
-/** A password for the first user when none was given: 144 bits, easy to copy. */
-export const generatePassword = (): string => randomBytes(18).toString('base64url');

@@ -20,8 +20,8 @@ test('requests are counted by method, route and status', async () => {
 });
 
 test('figures of the engine are gauges that follow it', async () => {
-  expect(await metrics.render({ projection_lag_seconds: 3 })).toContain('outdial_projection_lag_seconds 3\n');
-  expect(await metrics.render({ projection_lag_seconds: 1 })).toContain('outdial_projection_lag_seconds 1\n');
+  expect(await metrics.render({ projectionLagSeconds: 3 })).toContain('outdial_projection_lag_seconds 3\n');
+  expect(await metrics.render({ projectionLagSeconds: 1 })).toContain('outdial_projection_lag_seconds 1\n');
 });
 
 test('the process says how it is', async () => {

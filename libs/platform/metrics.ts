@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What the engine counts: name → value, without the prefix. */
+/** What the engine counts: `projectionLagSeconds` becomes the gauge `outdial_projection_lag_seconds`. */
 export type Figures = Readonly<Record<string, number>>;
 
 export interface Metrics {
@@ -8,7 +8,7 @@ export interface Metrics {
   readonly contentType: string;
   /** One request, by its route's template ('' for none), e.g. `/v1.0/outdials/:id`. */
   observeRequest(method: string, route: string, status: number, seconds: number): void;
-  /** The Prometheus text. `figures` become gauges named `outdial_…`. */
+  /** The Prometheus text, with `figures` as gauges. */
   render(figures: Figures): Promise<string>;
   /** Forgets everything and stops observing the process. */
   close(): void;
@@ -32,7 +32,8 @@ export function createMetrics(): Metrics {
   const gaugeOf = (name: string): Gauge => {
     const known = gauges.get(name);
     if (known) return known;
-    const made = new Gauge({ name: `outdial_${name}`, help: `${name.replaceAll('_', ' ')}.`, registers: [registry] });
+    const words = name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    const made = new Gauge({ name: `outdial_${words.replaceAll(' ', '_')}`, help: `The engine's ${words}.`, registers: [registry] });
     gauges.set(name, made);
     return made;
   };
