@@ -129,7 +129,7 @@ const PER_ADDRESS = 30;
 
 /** Ids derive from the username under ID_SECRET: a second customer of the same name meets the first one's stream. */
 export const customerIdOf = (services: Services, username: string): string => deriveId(services.ports.idSecret, 'customer', username);
-const accessKeyIdOf = (services: Services, token: string): string => deriveId(services.ports.idSecret, 'accesskey', token);
+const accessKeyIdOf = (services: Services, token: string): string => deriveId(services.ports.idSecret, 'access-key', token);
 
 const unauthenticated = (): OutdialError =>
   new OutdialError('UNAUTHENTICATED', 'INVALID_CREDENTIALS', 'The credential is not valid, or not any more: log in again.');

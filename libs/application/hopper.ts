@@ -38,8 +38,8 @@ export interface Key {
 
 /** Rows a window: enough for a few claims, few enough to be parsed between two requests. */
 const WINDOW = 500;
-/** Entries a level keeps before it goes back to reading windows: a million retries due tomorrow belong on disk. */
-const MOST_QUEUED = 10 * WINDOW;
+/** Windows' worth of entries that a level keeps before it goes back to reading windows: a million retries due tomorrow belong on disk. */
+const MOST_WINDOWS = 10;
 
 const compare = (a: Key, b: Key): number => a.due - b.due || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
@@ -75,7 +75,10 @@ export class OutdialHopper {
   private opening: Promise<void> | null = null;
   private opened = false;
 
-  constructor(private readonly source: HopperSource) {}
+  constructor(
+    private readonly source: HopperSource,
+    private readonly rows = WINDOW,
+  ) {}
 
   /** Nothing here that the read model does not know: may be forgotten and made anew. */
   get forgettable(): boolean {
@@ -159,7 +162,7 @@ export class OutdialHopper {
     const entry: Entry = { due: candidate.due, id: targetId, candidate, dead: false, beyond: false };
     this.queued.set(targetId, entry);
     this.put(level, entry);
-    if (level.queue.size > MOST_QUEUED) this.shorten(level);
+    if (level.queue.size > MOST_WINDOWS * this.rows) this.shorten(level);
   }
 
   private put(level: Level, entry: Entry): void {
@@ -175,7 +178,7 @@ export class OutdialHopper {
   /** Keeps the first half of a queue that has grown long and goes back to reading windows behind it. */
   private shorten(level: Level): void {
     const entries = level.queue.drain();
-    const kept = entries.slice(0, MOST_QUEUED / 2);
+    const kept = entries.slice(0, Math.ceil((MOST_WINDOWS * this.rows) / 2));
     const last = kept[kept.length - 1];
     if (!last) return;
     level.complete = false;
@@ -224,7 +227,7 @@ export class OutdialHopper {
   private async readWindow(level: Level): Promise<void> {
     this.refills += 1;
     try {
-      const { candidates, more, position } = await this.source.window(level.priority, level.bound, WINDOW);
+      const { candidates, more, position } = await this.source.window(level.priority, level.bound, this.rows);
       const last = candidates[candidates.length - 1];
       if (!more || !last) level.complete = true;
       else level.bound = { due: last.due, id: last.targetId };

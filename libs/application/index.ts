@@ -8,3 +8,4 @@ export * from './outplans';
 export * from './request';
 export * from './services';
 export * from './targets';
+export { CUSTOMER, DEPLOYMENT, Streams } from './streams';

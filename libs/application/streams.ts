@@ -5,12 +5,13 @@ import {
   encodeEvent,
   evolveAccessKey,
   evolveCustomer,
+  evolveDeployment,
   evolveOutdial,
   evolveOutplan,
   evolveTarget,
   OutdialError,
 } from '#dialing';
-import type { AccessKey, Customer, DialingEvent, EventContext, Outdial, Outplan, Target } from '#dialing';
+import type { AccessKey, Customer, Deployment, DialingEvent, EventContext, Outdial, Outplan, Target } from '#dialing';
 import { EMPTY_STREAM, StoreUnavailable } from '#event-store';
 import type { AppendLane, AppendRequest, AppendResult, EventStore, NewEvent, Position, RecordedEvent, StreamHead } from '#event-store';
 import type { RequestContext } from './request';
@@ -31,6 +32,7 @@ export const TARGET: Kind<Target> = kind('target', evolveTarget);
 export const OUTPLAN: Kind<Outplan> = kind('outplan', evolveOutplan);
 export const CUSTOMER: Kind<Customer> = kind('customer', evolveCustomer);
 export const ACCESS_KEY: Kind<AccessKey> = kind('accesskey', evolveAccessKey);
+export const DEPLOYMENT: Kind<Deployment> = kind('deployment', evolveDeployment);
 
 /** A stream as this process knows it: never invented, at most behind. */
 export interface Known<S> {
@@ -79,7 +81,8 @@ interface Group<S> {
 interface Decided<S, R> {
   readonly events: readonly DialingEvent[];
   readonly state: S | null;
-  readonly results: ReadonlyMap<number, (after: Known<S>) => R>;
+  /** Of each job; `asStored`: the state as the stream has it, not as it was decided now. */
+  readonly results: ReadonlyMap<number, (after: Known<S>, asStored?: boolean) => R>;
 }
 
 /** A conflict is decided again on the newer state; this many in a row means that something is wrong with the store, not with the caller. */
@@ -190,9 +193,13 @@ export class Streams {
     const answers = await this.events.append(requests, options.lane ?? 'interactive');
     const committed: Committed[] = [];
     const again: Group<S>[] = [];
+    const repeated: { readonly group: Group<S>; readonly decided: Decided<S, R>; readonly position: Position }[] = [];
     for (const [at, { group, decided }] of pending.entries()) {
       const answer: AppendResult = answers[at] ?? { ok: false, error: 'StoreUnavailable' };
-      if (answer.ok) {
+      if (answer.ok && answer.repeated) {
+        // What stands there was decided by the same command before a crash; what was decided now is not what was stored.
+        repeated.push({ group, decided, position: answer.position });
+      } else if (answer.ok) {
         const known: Known<S> = { state: decided.state, head: answer.head };
         if (options.remember !== false || this.memory.has(group.stream)) this.memory.set(group.stream, known);
         committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position });
@@ -206,8 +213,13 @@ export class Streams {
         );
       }
     }
-    // Before the caller learns of it: what the listeners keep (the hopper, the expiry) is then never behind an acknowledged change.
+    // Before the callers learn of it: what the listeners keep (the hopper, the expiry) is then never behind an acknowledged change.
     if (committed.length > 0) for (const listener of this.listeners) listener(committed);
+    for (const { group, decided, position } of repeated) {
+      this.memory.delete(group.stream);
+      const known = await this.refresh(group.kind, group.stream, NOTHING);
+      for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known, true), position };
+    }
     return again;
   }
 
@@ -228,7 +240,7 @@ export class Streams {
     context: RequestContext,
   ): Decided<S, R> {
     const events: DialingEvent[] = [];
-    const results = new Map<number, (after: Known<S>) => R>();
+    const results = new Map<number, (after: Known<S>, asStored?: boolean) => R>();
     let known = before;
     for (const index of group.indexes) {
       const job = jobs[index];
@@ -240,7 +252,7 @@ export class Streams {
         events.push(...decided.events);
         known = { state, head: known.head };
         // What a later job makes of the same stream must not show in this one's result.
-        results.set(index, (after) => decided.result({ state, head: after.head }));
+        results.set(index, (after, asStored) => decided.result(asStored ? after : { state, head: after.head }));
       } catch (error) {
         outcomes[index] = { ok: false, error };
       }

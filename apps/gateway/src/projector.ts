@@ -1,0 +1,142 @@
+import { Worker } from 'node:worker_threads';
+import type { Log, ProjectionProgress } from '#application';
+import type { Position } from '#event-store';
+import type { GenerationStatus, ProjectorProgress } from '#read-models';
+
+/** What the gateway asks of the projector's thread; `id` where an answer is expected. */
+export type ToProjector =
+  | { readonly kind: 'wake' }
+  | { readonly kind: 'status' }
+  | { readonly kind: 'rebuild' }
+  | { readonly kind: 'promote'; readonly name: string }
+  | { readonly kind: 'stop' };
+
+export type FromProjector =
+  | ({ readonly kind: 'progress' } & ProjectorProgress)
+  | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
+
+type WithoutKind = ProjectorProgress;
+
+interface Waiting {
+  readonly position: Position;
+  readonly resolve: (reached: boolean) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** The gateway's end of the projector's thread: how far the read models are, and the orders of the admin command line. */
+export class Projector implements ProjectionProgress {
+  private readonly worker: Worker;
+  private readonly answers = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
+  private waiting: readonly Waiting[] = [];
+  private lastId = 0;
+  private latest: WithoutKind = { position: '', generation: null, caughtUp: false };
+  /** Set when the thread has ended by itself: the read models stand still. */
+  private failure: string | null = null;
+
+  constructor(
+    directory: string,
+    private readonly log: Log,
+    private readonly onProgress: (progress: WithoutKind, previous: WithoutKind) => void,
+  ) {
+    this.worker = new Worker(require.resolve('./projector-thread'), { workerData: { directory } });
+    this.worker.on('message', (message: FromProjector) => {
+      this.received(message);
+    });
+    this.worker.on('error', (error) => {
+      this.failure = error.message;
+      this.log.error({ error }, 'the projector has stopped: the read models stand still until the service is started again');
+    });
+    this.worker.on('exit', () => {
+      for (const { reject } of this.answers.values()) reject(new Error('the projector has stopped'));
+      this.answers.clear();
+    });
+  }
+
+  get position(): Position {
+    return this.latest.position;
+  }
+
+  /** null while it works; else why it does not. */
+  get stopped(): string | null {
+    return this.failure;
+  }
+
+  /** The live generation has folded everything that was there when it last looked. */
+  get caughtUp(): boolean {
+    return this.latest.generation !== null && this.latest.caughtUp;
+  }
+
+  reached(position: Position, milliseconds: number): Promise<boolean> {
+    if (this.latest.position >= position) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.waiting = this.waiting.filter((one) => one.timer !== timer);
+        resolve(false);
+      }, milliseconds);
+      timer.unref();
+      this.waiting = [...this.waiting, { position, resolve, timer }];
+    });
+  }
+
+  /** There are new events. */
+  wake(): void {
+    this.tell({ kind: 'wake' });
+  }
+
+  async status(): Promise<readonly GenerationStatus[]> {
+    return (await this.ask({ kind: 'status' })) as readonly GenerationStatus[];
+  }
+
+  /** Builds all read models anew beside the live ones. Answers the new generation's name. */
+  async rebuild(): Promise<string> {
+    return (await this.ask({ kind: 'rebuild' })) as string;
+  }
+
+  async promote(name: string): Promise<void> {
+    await this.ask({ kind: 'promote', name });
+  }
+
+  async stop(): Promise<void> {
+    if (this.failure === null) await this.ask({ kind: 'stop' }).catch(() => undefined);
+    for (const { timer, resolve } of this.waiting) {
+      clearTimeout(timer);
+      resolve(false);
+    }
+    await this.worker.terminate();
+  }
+
+  private tell(message: ToProjector & { readonly id?: number }): void {
+    this.worker.postMessage(message);
+  }
+
+  private ask(message: ToProjector): Promise<unknown> {
+    this.lastId += 1;
+    const id = this.lastId;
+    return new Promise((resolve, reject) => {
+      this.answers.set(id, { resolve, reject });
+      this.tell({ ...message, id });
+    });
+  }
+
+  private received(message: FromProjector): void {
+    if (message.kind === 'answer') {
+      const answer = this.answers.get(message.id);
+      this.answers.delete(message.id);
+      if (message.error === undefined) answer?.resolve(message.value);
+      else answer?.reject(new Error(message.error));
+      return;
+    }
+    const { kind: _, ...progress } = message;
+    const previous = this.latest;
+    this.latest = progress;
+    const arrived = this.waiting.filter(({ position }) => position <= progress.position);
+    if (arrived.length > 0) {
+      this.waiting = this.waiting.filter((one) => !arrived.includes(one));
+      for (const { timer, resolve } of arrived) {
+        clearTimeout(timer);
+        resolve(true);
+      }
+    }
+    this.onProgress(progress, previous);
+  }
+}

@@ -1,0 +1,185 @@
+import fc from 'fast-check';
+import { OutdialHopper, type Candidate, type HopperSource } from './hopper';
+
+/** An outdial as it really is, and a read model that shows it as of some earlier moment. */
+class World {
+  readonly now = new Map<string, Candidate>();
+  private readonly shown = new Map<string, Candidate>();
+  private readonly unprojected: { readonly targetId: string; readonly candidate: Candidate | null; readonly position: number }[] = [];
+  private appended = 0;
+  private projected = 0;
+  windows = 0;
+
+  readonly source: HopperSource = {
+    window: async (priority, after, limit) => {
+      this.windows += 1;
+      const rows = ordered([...this.shown.values()].filter((one) => one.priority === priority)).filter(
+        (one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.id),
+      );
+      const position = at(this.projected);
+      // The answer travels: what happens meanwhile is not in it.
+      await new Promise((resolve) => setImmediate(resolve));
+      return { candidates: rows.slice(0, limit), more: rows.length >= limit, position };
+    },
+    highestPriority: (below) => {
+      const priorities = [...this.shown.values()].map(({ priority }) => priority).filter((one) => below === null || one < below);
+      return Promise.resolve(priorities.length === 0 ? null : Math.max(...priorities));
+    },
+  };
+  hopper: OutdialHopper;
+
+  constructor(private readonly rows?: number) {
+    this.hopper = this.open();
+  }
+
+  open(): OutdialHopper {
+    return new OutdialHopper(this.source, this.rows);
+  }
+
+  append(targetId: string, candidate: Candidate | null): void {
+    this.appended += 1;
+    if (candidate) this.now.set(targetId, candidate);
+    else this.now.delete(targetId);
+    this.unprojected.push({ targetId, candidate, position: this.appended });
+    this.hopper.committed(targetId, candidate, at(this.appended));
+  }
+
+  project(events: number): void {
+    for (const { targetId, candidate, position } of this.unprojected.splice(0, events)) {
+      if (candidate) this.shown.set(targetId, candidate);
+      else this.shown.delete(targetId);
+      this.projected = position;
+    }
+    this.hopper.caughtUpTo(at(this.projected));
+  }
+
+  /** A claim by this process: each of what was taken is appended as leased. */
+  async claim(limit: number, now: number): Promise<readonly string[]> {
+    const taken = await this.hopper.take(limit, now);
+    for (const { targetId } of taken) {
+      this.append(targetId, null);
+      this.hopper.settle(targetId, null);
+    }
+    return taken.map(({ targetId }) => targetId);
+  }
+
+  due(limit: number, now: number): readonly string[] {
+    return ordered([...this.now.values()].filter(({ due }) => due <= now))
+      .slice(0, limit)
+      .map(({ targetId }) => targetId);
+  }
+}
+
+const at = (position: number): string => String(position).padStart(9, '0');
+const ordered = (candidates: Candidate[]): Candidate[] =>
+  candidates.sort((a, b) => b.priority - a.priority || a.due - b.due || (a.targetId < b.targetId ? -1 : 1));
+const idle = (targetId: string, due: number, priority = 0): Candidate => ({ targetId, due, priority, known: null });
+
+describe('the hopper', () => {
+  it('gives the highest priority first, then who has been due longest', async () => {
+    const world = new World();
+    world.append('late', idle('late', 20));
+    world.append('early', idle('early', 10));
+    world.append('urgent', idle('urgent', 30, 5));
+    expect(await world.claim(3, 100)).toEqual(['urgent', 'early', 'late']);
+  });
+
+  it('gives nothing that is not due, whatever its priority, and gives it when time has passed', async () => {
+    const world = new World();
+    world.append('urgent', idle('urgent', 50, 100));
+    world.append('now', idle('now', 10));
+    expect(await world.claim(5, 40)).toEqual(['now']);
+    expect(await world.hopper.nextDue()).toBe(50);
+    expect(await world.claim(5, 50)).toEqual(['urgent']);
+    expect(await world.hopper.nextDue()).toBeNull();
+  });
+
+  it('never gives one candidate to two claims at once', async () => {
+    const world = new World();
+    for (let n = 0; n < 50; n += 1) world.append(`t${n}`, idle(`t${n}`, n));
+    world.project(50);
+    const claims = await Promise.all(Array.from({ length: 10 }, () => world.hopper.take(10, 100)));
+    const given = claims.flat().map(({ targetId }) => targetId);
+    expect(new Set(given).size).toBe(50);
+    expect(given).toHaveLength(50);
+  });
+
+  it('offers again what was taken and not dialed', async () => {
+    const world = new World();
+    world.append('one', idle('one', 1));
+    const [taken] = await world.hopper.take(1, 10);
+    expect(await world.hopper.take(1, 10)).toEqual([]);
+    world.hopper.settle('one', taken ?? null);
+    expect(await world.claim(1, 10)).toEqual(['one']);
+  });
+
+  it('finds what was appended before it was made, though the read model does not show it yet', async () => {
+    const world = new World();
+    for (let n = 0; n < 10; n += 1) world.append(`t${n}`, idle(`t${n}`, n));
+    world.project(4);
+    expect(await world.claim(100, 100)).toHaveLength(10);
+  });
+
+  it('keeps a million retries that are due later on disk, not in memory, and still finds each of them', async () => {
+    const world = new World();
+    expect(await world.claim(1, 0)).toEqual([]);
+    const many = 12_000;
+    for (let n = 0; n < many; n += 1) world.append(`t${n}`, idle(`t${n}`, 1000 + n));
+    world.project(many);
+    const held = (world.hopper as unknown as { readonly queued: Map<string, unknown> }).queued.size;
+    expect(held).toBeLessThanOrEqual(5000);
+    const given: string[] = [];
+    for (let batch = await world.claim(1000, 1_000_000); batch.length > 0; batch = await world.claim(1000, 1_000_000)) {
+      given.push(...batch);
+      world.project(1000);
+    }
+    expect(new Set(given).size).toBe(many);
+  });
+
+  it('answers what a scan of the whole list would, at any moment, however far the read model is behind', async () => {
+    const step = fc.oneof(
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constant('append' as const),
+          id: fc.nat(40),
+          due: fc.nat(100),
+          priority: fc.integer({ min: -1, max: 1 }),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), id: fc.nat(40) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('project' as const), events: fc.integer({ min: 1, max: 30 }) }) },
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('claim' as const), limit: fc.integer({ min: 1, max: 8 }), now: fc.nat(120) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const) }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 6 }), async (steps, rows) => {
+        const world = new World(rows);
+        for (const one of steps) {
+          if (one.kind === 'append') world.append(`t${one.id}`, idle(`t${one.id}`, one.due, one.priority));
+          else if (one.kind === 'remove') world.append(`t${one.id}`, null);
+          else if (one.kind === 'project') world.project(one.events);
+          else if (one.kind === 'forget') {
+            if (world.hopper.forgettable) world.hopper = world.open();
+          } else {
+            const expected = world.due(one.limit, one.now);
+            expect(await world.claim(one.limit, one.now)).toEqual(expected);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('sees what is appended while a window is being read', async () => {
+    const world = new World();
+    for (let n = 0; n < 5; n += 1) world.append(`t${n}`, idle(`t${n}`, 10 + n));
+    world.project(5);
+    const claim = world.hopper.take(10, 100);
+    world.append('t3', null);
+    world.append('new', idle('new', 1));
+    world.project(2);
+    const given = (await claim).map(({ targetId }) => targetId);
+    expect(given).toEqual(['new', 't0', 't1', 't2', 't4']);
+  });
+});
