@@ -1,4 +1,15 @@
-import { getCountries, getCountryCallingCode, Metadata, parsePhoneNumberFromString, type NumberingPlan } from 'libphonenumber-js/max';
+import {
+  getCountries,
+  getCountryCallingCode,
+  Metadata,
+  parsePhoneNumberFromString,
+  type MetadataJson,
+  type NumberingPlan,
+} from 'libphonenumber-js/core';
+import metadataMax from 'libphonenumber-js/metadata.max.json';
+
+/** What the compiler infers of the file is narrower than the library's own type of it. */
+const NUMBERING_PLANS = metadataMax as unknown as MetadataJson;
 
 /** E.164: at most 15 digits, the calling code included. */
 const MAX_DIGITS = 15;
@@ -16,7 +27,7 @@ export function possibleE164(text: string): string | null {
 
 /** The library's own answer. */
 export function parseE164(text: string): string | null {
-  const parsed = parsePhoneNumberFromString(text);
+  const parsed = parsePhoneNumberFromString(text, NUMBERING_PLANS);
   if (parsed === undefined || parsed.ext !== undefined || parsed.number.length > MAX_DIGITS + 1) return null;
   return parsed.isPossible() ? parsed.number : null;
 }
@@ -47,13 +58,13 @@ function plainlyPossible(text: string): boolean {
 
 function sharedPlans(): ReadonlyMap<string, SharedPlan> {
   const plans = new Map<string, { readonly lengths: readonly number[]; readonly prefix: string | undefined }[]>();
-  const metadata = new Metadata();
-  for (const country of getCountries()) {
+  const metadata = new Metadata(NUMBERING_PLANS);
+  for (const country of getCountries(NUMBERING_PLANS)) {
     metadata.selectNumberingPlan(country);
     // Not in the library's types, but what it reads itself when it strips a national prefix.
     const plan = metadata.numberingPlan as (NumberingPlan & { nationalPrefixForParsing(): string | undefined }) | undefined;
     if (plan === undefined) continue;
-    const code = getCountryCallingCode(country);
+    const code = getCountryCallingCode(country, NUMBERING_PLANS);
     plans.set(code, [...(plans.get(code) ?? []), { lengths: plan.possibleLengths(), prefix: plan.nationalPrefixForParsing() }]);
   }
   return new Map([...plans].map(([code, countries]) => [code, shared(countries)]));
