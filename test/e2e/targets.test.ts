@@ -489,7 +489,7 @@ describe('the list of targets', () => {
       await api.get<Page<WireTarget>>(`${outdial.path}/targets`, { query: { destination: phone(999), page_size: 10, status: 'idle' } }),
     );
     expect(first.result).toHaveLength(10);
-    expect((await listed(outdial, { destination: phone(999), page_size: '10' })).sort()).toEqual(result.map(({ id }) => id).sort());
+    expect([...(await listed(outdial, { destination: phone(999), page_size: '10' }))].sort()).toEqual(result.map(({ id }) => id).sort());
   });
 
   test.each([
