@@ -1,19 +1,15 @@
 import type { AccessKeyEvent } from './access-key';
+import type { Address, AddressType } from './address';
 import type { CustomerEvent } from './customer';
 import type { DeploymentEvent } from './deployment';
-import { DESTINATIONS } from './five';
-import type { DestinationIndex, Five } from './five';
+import { DESTINATIONS, type DestinationIndex, type Five } from './five';
+import { REPORTED_OUTCOMES, type Outcome, type ReportedOutcome } from './outcomes';
 import type { OutdialEvent } from './outdial';
-import type { Change, Standing, StartedAttempt, TargetChanges, TargetEvent } from './outdial-target';
-import type { DialPolicy, OutplanEvent, TargetLimits } from './outplan';
+import type { Change, DoneReason, ReportedEnd, Standing, StartedAttempt, TargetChanges, TargetEvent, TargetStatus } from './outdial-target';
+import type { DialPolicy, OutplanChanges, OutplanEvent, TargetLimits } from './outplan';
 import type { Micros } from './time';
 
-/**
- * The only file that knows how events are stored. Names of events and streams, and the shapes below, are for ever: a changed shape is a new version beside the old
- * one, joined by an upcaster, and a fixture of every version ever written is decoded in CI.
- */
 export type DialingEvent = OutdialEvent | TargetEvent | OutplanEvent | CustomerEvent | AccessKeyEvent | DeploymentEvent;
-type EventType = DialingEvent['type'];
 
 /** Who did it, on whose behalf, in which request. Stored in each event's metadata beside its time and schema version. */
 export interface EventContext {
@@ -27,7 +23,7 @@ export interface EventContext {
   readonly traceparent?: string;
 }
 
-/** The names of streams are a storage format (the architecture's rule 2). */
+/** The names of streams are a storage format ("Streams", the architecture's rules). */
 export const streamOf = {
   outdial: (id: string): string => `outdial-${id}`,
   target: (outdialId: string, targetId: string): string => `outdialtarget-${outdialId}.${targetId}`,
@@ -35,546 +31,711 @@ export const streamOf = {
   customer: (id: string): string => `customer-${id}`,
   accessKey: (id: string): string => `accesskey-${id}`,
   /** One a log. */
-  deployment: 'deployment-main',
+  deployment: (): string => 'deployment-main',
 };
 
 export interface EncodedEvent {
   readonly type: string;
+  /** JSON text: what happened. Ids as text, times (tm_…) in microseconds since 1970 UTC, intervals in milliseconds. */
   readonly data: string;
+  /** JSON text: when (`tm`), in which version of its type's shape (`v`), and the context. */
   readonly metadata: string;
 }
 
-/** A newer release wrote it: this one must not guess what it means. */
+/** An event that a newer release has written: leave it to one that knows it. */
 export class UnknownEventType extends Error {
   readonly code = 'UnknownEventType';
   constructor(
     readonly type: string,
     readonly version: number,
   ) {
-    super(`The event type ${type}, version ${version}, is not known to this release.`);
+    super(`This release does not know the event type ${type} in version ${version}.`);
     this.name = 'UnknownEventType';
   }
 }
 
-/** Its text is not what its type and version say. */
+/** An event whose stored text is not what its type and version promise. */
 export class MalformedEvent extends Error {
   readonly code = 'MalformedEvent';
   constructor(
     readonly type: string,
     reason: string,
   ) {
-    super(`An event of type ${type} cannot be read: ${reason}.`);
+    super(`A stored ${type} cannot be read: ${reason}.`);
     this.name = 'MalformedEvent';
   }
 }
 
-/** The version that each type is written in today. */
-const VERSION = 1;
+type EventType = DialingEvent['type'];
+type EventOf<T extends EventType> = Extract<DialingEvent, { readonly type: T }>;
 
-interface StoredMetadata {
-  readonly tm: Micros;
-  readonly v: number;
-  readonly lane: number;
-  readonly customer_id: string;
-  readonly actor: string;
-  readonly $correlationId: string;
-  readonly $causationId: string;
-  readonly traceparent?: string;
-}
-
-/** JSON objects as they come out of the store. */
+/** A JSON object as it comes out of the store. Written ones may have undefined members: JSON leaves them out. */
 type Stored = Readonly<Record<string, unknown>>;
 
-/** From version n (the key) to n + 1, by type. */
-export type Upcasters = Readonly<Partial<Record<string, Readonly<Record<number, (data: Stored) => Stored>>>>>;
+/** Turns a stored shape into the next version's. Pure; never changed once it was released. */
+export type Upcaster = (data: Stored) => Stored;
+/** By event type, the upcasters from version 1 to 2, from 2 to 3 …; a type's version is one more than it has upcasters. */
+export type Upcasters = Readonly<Partial<Record<EventType, readonly Upcaster[]>>>;
 const UPCASTERS: Upcasters = {};
 
-/** Type and JSON text of an event and its metadata. `tm` lives in the metadata: it is when it happened, which no rewriting of the log changes. */
+const versionOf = (type: EventType, upcasters: Upcasters): number => (upcasters[type]?.length ?? 0) + 1;
+
+/** An event as it is stored, in the newest version of its shape. */
 export function encodeEvent(event: DialingEvent, context: EventContext): EncodedEvent {
-  const metadata: StoredMetadata = {
+  const metadata = {
     tm: event.tm,
-    v: VERSION,
-    // One lane until lag says more: the key by which projections will be split.
+    v: versionOf(event.type, UPCASTERS),
+    // By which projections can be spread over several owners one day; until then there is one.
     lane: 0,
     customer_id: context.customerId,
     actor: context.actor,
     $correlationId: context.correlationId,
     $causationId: context.causationId,
-    ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
+    traceparent: context.traceparent,
   };
-  return { type: event.type, data: JSON.stringify(storedShape(event)), metadata: JSON.stringify(metadata) };
+  return { type: event.type, data: JSON.stringify(shapeOf(event.type).store(event)), metadata: JSON.stringify(metadata) };
 }
 
-/** The event again. Throws `UnknownEventType`, `MalformedEvent`. */
-export function decodeEvent(stored: EncodedEvent, upcasters: Upcasters = UPCASTERS): DialingEvent {
-  const { tm, v } = parse(stored.type, stored.metadata) as unknown as StoredMetadata;
-  if (typeof tm !== 'number' || typeof v !== 'number') throw new MalformedEvent(stored.type, 'its metadata has no time or no version');
-  if (!isEventType(stored.type)) throw new UnknownEventType(stored.type, v);
-  const chain = upcasters[stored.type] ?? {};
-  const newest = Object.keys(chain).reduce((latest, from) => Math.max(latest, Number(from) + 1), VERSION);
-  if (v > newest) throw new UnknownEventType(stored.type, v);
-  let data = parse(stored.type, stored.data);
-  for (let version = v; version < newest; version += 1) data = chain[version]?.(data) ?? data;
+/** The event again, whatever version it was written in. Throws `UnknownEventType`, `MalformedEvent`. */
+export function decodeEvent({ type, data, metadata }: EncodedEvent, upcasters: Upcasters = UPCASTERS): DialingEvent {
+  const { tm, v } = parse(type, metadata);
+  if (typeof tm !== 'number' || typeof v !== 'number') throw new MalformedEvent(type, 'its metadata names no time or no version');
+  if (!isEventType(type) || v > versionOf(type, upcasters)) throw new UnknownEventType(type, v);
+  const steps = upcasters[type]?.slice(v - 1) ?? [];
   try {
-    return domainEvent(stored.type, tm, data);
+    return shapeOf(type).load(
+      steps.reduce((shape, step) => step(shape), parse(type, data)),
+      tm,
+    );
   } catch (error) {
-    throw error instanceof MalformedEvent ? error : new MalformedEvent(stored.type, error instanceof Error ? error.message : String(error));
+    throw error instanceof MalformedEvent ? error : new MalformedEvent(type, error instanceof Error ? error.message : String(error));
   }
 }
 
-/** Who, in which request, as the metadata says. */
-export function decodeContext({ type, metadata }: EncodedEvent): EventContext {
-  const stored = parse(type, metadata) as unknown as StoredMetadata;
+/** Who did it, in which request. Throws `MalformedEvent`. */
+export function decodeContext({ type, metadata }: Pick<EncodedEvent, 'type' | 'metadata'>): EventContext {
+  const stored = parse(type, metadata);
+  try {
+    return {
+      customerId: text(stored.customer_id, 'customer_id'),
+      actor: text(stored.actor, 'actor'),
+      correlationId: text(stored.$correlationId, '$correlationId'),
+      causationId: text(stored.$causationId, '$causationId'),
+      ...(stored.traceparent === undefined ? {} : { traceparent: text(stored.traceparent, 'traceparent') }),
+    };
+  } catch (error) {
+    throw new MalformedEvent(type, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function parse(type: string, json: string): Stored {
+  try {
+    return object(JSON.parse(json), 'it');
+  } catch {
+    throw new MalformedEvent(type, 'its text is not a JSON object');
+  }
+}
+
+// ---------------------------------------------------------------- reading, with what is missing named
+
+const wrong = (name: string, wanted: string): Error => new Error(`${name} is not ${wanted}`);
+
+function text(value: unknown, name: string): string {
+  if (typeof value === 'string') return value;
+  throw wrong(name, 'a text');
+}
+
+function integer(value: unknown, name: string): number {
+  if (Number.isSafeInteger(value)) return value as number;
+  throw wrong(name, 'an integer');
+}
+
+function flag(value: unknown, name: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw wrong(name, 'true or false');
+}
+
+function object(value: unknown, name: string): Stored {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Stored;
+  throw wrong(name, 'an object');
+}
+
+function list(value: unknown, name: string): readonly unknown[] {
+  if (Array.isArray(value)) return value as readonly unknown[];
+  throw wrong(name, 'a list');
+}
+
+function word<W extends string>(value: unknown, words: ReadonlySet<W>, name: string): W {
+  if (words.has(value as W)) return value as W;
+  throw wrong(name, `one of ${[...words].join(', ')}`);
+}
+
+function index(value: unknown, name: string): DestinationIndex {
+  if (DESTINATIONS.includes(value as DestinationIndex)) return value as DestinationIndex;
+  throw wrong(name, 'a destination index');
+}
+
+function integers(value: unknown, name: string): Five<number> {
+  const numbers = list(value, name);
+  if (numbers.length === 5 && numbers.every(Number.isSafeInteger)) return numbers as Five<number>;
+  throw wrong(name, 'a list of five integers');
+}
+
+/** Absent is null. */
+const orNull = <T>(value: unknown, name: string, read: (value: unknown, name: string) => T): T | null =>
+  value === undefined || value === null ? null : read(value, name);
+
+const STATUSES: ReadonlySet<TargetStatus> = new Set<TargetStatus>(['idle', 'progressing', 'done']);
+const DONE_REASONS: ReadonlySet<DoneReason> = new Set<DoneReason>(['answered', 'exhausted', 'canceled']);
+const REPORTED: ReadonlySet<ReportedOutcome> = new Set(REPORTED_OUTCOMES);
+const OUTCOMES: ReadonlySet<Outcome> = new Set<Outcome>([...REPORTED_OUTCOMES, 'released']);
+const ADDRESS_TYPES: ReadonlySet<AddressType> = new Set<AddressType>(['tel', 'sip', 'email']);
+
+// ---------------------------------------------------------------- shapes that several events share
+
+/** Twice in most events, so what is usual (no end, nothing exhausted, priority 0, not gone) is left out. `exhausted` lists indexes. */
+const storeStanding = (standing: Standing): Stored => ({
+  status: standing.status,
+  done_reason: standing.doneReason ?? undefined,
+  try_counts: standing.tryCounts,
+  exhausted: standing.exhausted.includes(true) ? DESTINATIONS.filter((n) => standing.exhausted[n]) : undefined,
+  tm_next_try: standing.due ?? undefined,
+  priority: standing.priority === 0 ? undefined : standing.priority,
+  gone: standing.gone ? true : undefined,
+});
+
+const NONE: Five<boolean> = [false, false, false, false, false];
+
+function loadStanding(value: unknown, name: string): Standing {
+  const stored = object(value, name);
   return {
-    customerId: stored.customer_id,
-    actor: stored.actor,
-    correlationId: stored.$correlationId,
-    causationId: stored.$causationId,
-    ...(stored.traceparent === undefined ? {} : { traceparent: stored.traceparent }),
+    status: word(stored.status, STATUSES, 'status'),
+    doneReason: stored.done_reason === undefined ? null : word(stored.done_reason, DONE_REASONS, 'done_reason'),
+    tryCounts: integers(stored.try_counts, 'try_counts'),
+    exhausted: stored.exhausted === undefined ? NONE : loadIndexes(stored.exhausted, 'exhausted'),
+    due: orNull(stored.tm_next_try, 'tm_next_try', integer),
+    priority: stored.priority === undefined ? 0 : integer(stored.priority, 'priority'),
+    gone: stored.gone === true,
   };
 }
 
-function parse(type: string, text: string): Stored {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Stored;
-  } catch {
-    // Reported below, like every other text that is no object.
-  }
-  throw new MalformedEvent(type, 'it is no JSON object');
+function loadIndexes(value: unknown, name: string): Five<boolean> {
+  const indexes = list(value, name);
+  return [indexes.includes(0), indexes.includes(1), indexes.includes(2), indexes.includes(3), indexes.includes(4)];
 }
 
-// ---------------------------------------------------------------- shapes shared by several events
-
-/** [status, done reason, try counts, exhausted, due, priority, gone]: twice in most events, so it is kept short. */
-type StoredStanding = readonly [string, string | null, Five<number>, Five<0 | 1>, Micros | null, number, 0 | 1];
-
-const flag = (value: boolean): 0 | 1 => (value ? 1 : 0);
-const NONE: Five<0 | 1> = [0, 0, 0, 0, 0];
-const NOT_EXHAUSTED: Five<boolean> = [false, false, false, false, false];
-
-const storedStanding = (standing: Standing): StoredStanding => {
-  const [a, b, c, d, e] = standing.exhausted;
-  const exhausted: Five<0 | 1> = a || b || c || d || e ? [flag(a), flag(b), flag(c), flag(d), flag(e)] : NONE;
-  return [standing.status, standing.doneReason, standing.tryCounts, exhausted, standing.due, standing.priority, flag(standing.gone)];
-};
-const domainStanding = ([status, doneReason, tryCounts, exhausted, due, priority, gone]: StoredStanding): Standing => ({
-  status: status as Standing['status'],
-  doneReason: doneReason as Standing['doneReason'],
-  tryCounts,
-  exhausted: exhausted.includes(1) ? (exhausted.map((one) => one === 1) as unknown as Five<boolean>) : NOT_EXHAUSTED,
-  due,
-  priority,
-  gone: gone === 1,
+const storeChange = ({ before, after }: Change): Stored => ({
+  before: before === null ? undefined : storeStanding(before),
+  after: storeStanding(after),
 });
 
-interface StoredChange {
-  readonly before: StoredStanding | null;
-  readonly after: StoredStanding;
-}
-const storedChange = ({ before, after }: Change): StoredChange => ({
-  before: before && storedStanding(before),
-  after: storedStanding(after),
+const loadChange = (data: Stored): Change => ({
+  before: orNull(data.before, 'before', loadStanding),
+  after: loadStanding(data.after, 'after'),
 });
-const domainChange = (data: Stored): Change => {
-  const { before, after } = data as unknown as StoredChange;
-  return { before: before && domainStanding(before), after: domainStanding(after) };
+
+const storeAddress = (address: Address): Stored => ({
+  type: address.type,
+  target: address.target,
+  target_name: address.target_name || undefined,
+  name: address.name || undefined,
+  detail: address.detail || undefined,
+});
+
+function loadAddress(value: unknown, name: string): Address {
+  const stored = object(value, name);
+  return {
+    type: word(stored.type, ADDRESS_TYPES, 'type'),
+    target: text(stored.target, 'target'),
+    target_name: stored.target_name === undefined ? '' : text(stored.target_name, 'target_name'),
+    name: stored.name === undefined ? '' : text(stored.name, 'name'),
+    detail: stored.detail === undefined ? '' : text(stored.detail, 'detail'),
+  };
+}
+
+/** By index, the configured ones only. */
+const storeDestinations = (destinations: Five<Address | null>): Stored => {
+  const [first, ...others] = destinations;
+  if (first !== null && others.every((other) => other === null)) return { 0: storeAddress(first) };
+  return Object.fromEntries(destinations.flatMap((address, n) => (address === null ? [] : [[n, storeAddress(address)]])));
 };
 
-interface StoredPolicy {
-  readonly source: DialPolicy['source'];
-  readonly dial_timeout: number;
-  readonly try_interval: number;
-  readonly max_try_counts: Five<number>;
-  readonly retry: DialPolicy['retry'];
+function loadDestinations(value: unknown, name: string): Five<Address | null> {
+  const stored = object(value, name);
+  return [
+    orNull(stored[0], 'destination 0', loadAddress),
+    orNull(stored[1], 'destination 1', loadAddress),
+    orNull(stored[2], 'destination 2', loadAddress),
+    orNull(stored[3], 'destination 3', loadAddress),
+    orNull(stored[4], 'destination 4', loadAddress),
+  ];
 }
-const storedPolicy = (policy: DialPolicy): StoredPolicy => ({
-  source: policy.source,
+
+/** Absent when a target has none of its own. */
+const storeLimits = ({ tryCountMax, tryCountMaxes }: TargetLimits): Stored => ({
+  try_count_max: tryCountMax ?? undefined,
+  try_count_maxes: tryCountMaxes.every((max) => max === null) ? undefined : tryCountMaxes,
+});
+
+const NO_MAXES: Five<null> = [null, null, null, null, null];
+
+function loadLimits(value: unknown, name: string): TargetLimits {
+  const stored = object(value, name);
+  const maxes = stored.try_count_maxes === undefined ? NO_MAXES : list(stored.try_count_maxes, 'try_count_maxes');
+  if (maxes.length !== 5 || !maxes.every((max) => max === null || Number.isSafeInteger(max))) throw wrong('try_count_maxes', 'five limits');
+  return { tryCountMax: orNull(stored.try_count_max, 'try_count_max', integer), tryCountMaxes: maxes as Five<number | null> };
+}
+
+/** Of a policy, or of what changed in one. `source` may have changed to null; `retry` is stored as the API shows it. */
+const storePolicy = (policy: Partial<DialPolicy>): Stored => ({
+  source: policy.source ? storeAddress(policy.source) : policy.source,
   dial_timeout: policy.dialTimeout,
   try_interval: policy.tryInterval,
   max_try_counts: policy.maxTryCounts,
   retry: policy.retry,
 });
-const domainPolicy = (stored: StoredPolicy): DialPolicy => ({
-  source: stored.source,
-  dialTimeout: stored.dial_timeout,
-  tryInterval: stored.try_interval,
-  maxTryCounts: stored.max_try_counts,
-  retry: stored.retry,
-});
 
-interface StoredLimits {
-  readonly try_count_max: number | null;
-  readonly try_count_maxes: Five<number | null>;
+function loadPolicy(value: unknown, name: string): DialPolicy {
+  const stored = object(value, name);
+  return {
+    source: orNull(stored.source, 'source', loadAddress),
+    dialTimeout: integer(stored.dial_timeout, 'dial_timeout'),
+    tryInterval: integer(stored.try_interval, 'try_interval'),
+    maxTryCounts: integers(stored.max_try_counts, 'max_try_counts'),
+    retry: object(stored.retry, 'retry') as DialPolicy['retry'],
+  };
 }
-const storedLimits = (limits: TargetLimits): StoredLimits => ({ try_count_max: limits.tryCountMax, try_count_maxes: limits.tryCountMaxes });
-const domainLimits = (stored: StoredLimits): TargetLimits => ({ tryCountMax: stored.try_count_max, tryCountMaxes: stored.try_count_maxes });
 
-/** Leaves out what is undefined: an absent member of a change means "as it was". */
-const present = (members: Stored): Stored => Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
+function loadPolicyChanges(value: unknown, name: string): Partial<DialPolicy> {
+  const stored = object(value, name);
+  return {
+    ...(stored.source === undefined ? {} : { source: orNull(stored.source, 'source', loadAddress) }),
+    ...(stored.dial_timeout === undefined ? {} : { dialTimeout: integer(stored.dial_timeout, 'dial_timeout') }),
+    ...(stored.try_interval === undefined ? {} : { tryInterval: integer(stored.try_interval, 'try_interval') }),
+    ...(stored.max_try_counts === undefined ? {} : { maxTryCounts: integers(stored.max_try_counts, 'max_try_counts') }),
+    ...(stored.retry === undefined ? {} : { retry: object(stored.retry, 'retry') as DialPolicy['retry'] }),
+  };
+}
 
-const target = (event: { readonly outdialId: string; readonly targetId: string }): Stored => ({
+const loadTexts = <N extends string>(stored: Stored, names: readonly N[]): Partial<Record<N, string>> =>
+  Object.fromEntries(names.flatMap((name) => (stored[name] === undefined ? [] : [[name, text(stored[name], name)]]))) as Partial<
+    Record<N, string>
+  >;
+
+const storeTargetIds = (event: { readonly outdialId: string; readonly targetId: string }): Stored => ({
   outdial_id: event.outdialId,
   target_id: event.targetId,
 });
-const targetIds = (data: Stored): { readonly outdialId: string; readonly targetId: string } => ({
-  outdialId: data.outdial_id as string,
-  targetId: data.target_id as string,
+
+const loadTargetIds = (data: Stored): { readonly outdialId: string; readonly targetId: string } => ({
+  outdialId: text(data.outdial_id, 'outdial_id'),
+  targetId: text(data.target_id, 'target_id'),
 });
 
-const storedTargetChanges = ({ name, detail, data, priority, destinations, limits, due }: TargetChanges): Stored =>
-  present({ name, detail, data, priority, destinations, limits: limits && storedLimits(limits), due });
-const domainTargetChanges = (stored: Stored): TargetChanges => {
-  const { limits, destinations, ...others } = stored;
-  return {
-    ...(others as TargetChanges),
-    ...(destinations === undefined ? {} : { destinations: domainDestinations(destinations as Stored) }),
-    ...(limits === undefined ? {} : { limits: domainLimits(limits as StoredLimits) }),
-  };
-};
-const domainDestinations = (stored: Stored): NonNullable<TargetChanges['destinations']> =>
-  Object.fromEntries(DESTINATIONS.filter((index) => String(index) in stored).map((index) => [index, stored[String(index)]]));
+const storeTargetChanges = ({ name, detail, data, priority, destinations, limits, due }: TargetChanges): Stored => ({
+  name,
+  detail,
+  data,
+  priority,
+  destinations:
+    destinations &&
+    Object.fromEntries(
+      DESTINATIONS.flatMap((n) => {
+        const address = destinations[n];
+        return address === undefined ? [] : [[n, address && storeAddress(address)]];
+      }),
+    ),
+  limits: limits && storeLimits(limits),
+  tm_next_try: due,
+});
 
-const storedAttempt = (attempt: StartedAttempt): Stored => ({
+function loadTargetChanges(value: unknown, name: string): TargetChanges {
+  const stored = object(value, name);
+  const { priority, destinations, limits, tm_next_try: due } = stored;
+  return {
+    ...loadTexts(stored, ['name', 'detail', 'data']),
+    ...(priority === undefined ? {} : { priority: integer(priority, 'priority') }),
+    ...(destinations === undefined ? {} : { destinations: loadChangedDestinations(destinations, 'destinations') }),
+    ...(limits === undefined ? {} : { limits: loadLimits(limits, 'limits') }),
+    ...(due === undefined ? {} : { due: integer(due, 'tm_next_try') }),
+  };
+}
+
+function loadChangedDestinations(value: unknown, name: string): NonNullable<TargetChanges['destinations']> {
+  const stored = object(value, name);
+  return Object.fromEntries(
+    DESTINATIONS.flatMap((n) => (stored[n] === undefined ? [] : [[n, orNull(stored[n], `destination ${n}`, loadAddress)]])),
+  );
+}
+
+const storeAttempt = (attempt: StartedAttempt): Stored => ({
   attempt_id: attempt.attemptId,
   destination_index: attempt.destinationIndex,
-  destination: attempt.destination,
+  destination: storeAddress(attempt.destination),
   try_count: attempt.tryCount,
   try_count_max: attempt.tryCountMax,
   dialer: attempt.dialer,
   tm_start: attempt.tmStart,
   tm_expire: attempt.tmExpire,
 });
-const domainAttempt = (data: Stored): StartedAttempt => ({
-  attemptId: data.attempt_id as string,
-  destinationIndex: data.destination_index as DestinationIndex,
-  destination: data.destination as StartedAttempt['destination'],
-  tryCount: data.try_count as number,
-  tryCountMax: data.try_count_max as number,
-  dialer: data.dialer as string,
-  tmStart: data.tm_start as Micros,
-  tmExpire: data.tm_expire as Micros,
+
+const loadAttempt = (data: Stored): StartedAttempt => ({
+  attemptId: text(data.attempt_id, 'attempt_id'),
+  destinationIndex: index(data.destination_index, 'destination_index'),
+  destination: loadAddress(data.destination, 'destination'),
+  tryCount: integer(data.try_count, 'try_count'),
+  tryCountMax: integer(data.try_count_max, 'try_count_max'),
+  dialer: text(data.dialer, 'dialer'),
+  tmStart: integer(data.tm_start, 'tm_start'),
+  tmExpire: integer(data.tm_expire, 'tm_expire'),
 });
 
-type End = Extract<TargetEvent, { readonly type: 'OutcomeRecorded' }>;
-type ReportedEnd = Pick<End, 'attemptId' | 'destinationIndex' | 'outcome' | 'disposition' | 'note' | 'tmEnd'>;
-const storedEnd = (end: ReportedEnd): Stored => ({
+type UnreportedEnd = Pick<ReportedEnd, 'attemptId' | 'destinationIndex' | 'tmEnd'>;
+
+const storeEnd = (end: UnreportedEnd): Stored => ({
   attempt_id: end.attemptId,
   destination_index: end.destinationIndex,
-  outcome: end.outcome,
-  disposition: end.disposition,
-  note: end.note,
   tm_end: end.tmEnd,
 });
-const domainEnd = (data: Stored): ReportedEnd => ({
-  attemptId: data.attempt_id as string,
-  destinationIndex: data.destination_index as DestinationIndex,
-  outcome: data.outcome as ReportedEnd['outcome'],
-  disposition: data.disposition as string | null,
-  note: data.note as string | null,
-  tmEnd: data.tm_end as Micros,
+
+const loadEnd = (data: Stored): UnreportedEnd => ({
+  attemptId: text(data.attempt_id, 'attempt_id'),
+  destinationIndex: index(data.destination_index, 'destination_index'),
+  tmEnd: integer(data.tm_end, 'tm_end'),
 });
 
-// ---------------------------------------------------------------- each event
+const storeReport = (report: ReportedEnd): Stored => ({
+  ...storeEnd(report),
+  outcome: report.outcome,
+  disposition: report.disposition ?? undefined,
+  note: report.note ?? undefined,
+});
 
-/** A record, so that an event type without an entry does not compile. */
-const EVENT_TYPES: Readonly<Record<EventType, true>> = {
-  OutdialCreated: true,
-  OutdialUpdated: true,
-  CampaignAttached: true,
-  OutdialPaused: true,
-  OutdialResumed: true,
-  OutdialArchived: true,
-  OutdialDeleted: true,
-  TargetAdded: true,
-  TargetUpdated: true,
-  DialAttemptStarted: true,
-  LeaseExtended: true,
-  OutcomeRecorded: true,
-  LeaseExpired: true,
-  LeaseReleased: true,
-  LateOutcomeRecorded: true,
-  OutcomeAnnotated: true,
-  DestinationExhausted: true,
-  TargetCanceled: true,
-  TargetEnded: true,
-  TargetRemoved: true,
-  OutplanCreated: true,
-  OutplanUpdated: true,
-  OutplanDeleted: true,
-  CustomerCreated: true,
-  PasswordChanged: true,
-  CustomerDeleted: true,
-  AccessKeyCreated: true,
-  AccessKeyDeleted: true,
-  DeploymentCreated: true,
+const loadReport = (data: Stored): ReportedEnd => ({
+  ...loadEnd(data),
+  outcome: word(data.outcome, REPORTED, 'outcome'),
+  disposition: orNull(data.disposition, 'disposition', text),
+  note: orNull(data.note, 'note', text),
+});
+
+// ---------------------------------------------------------------- each event: how it is stored, how it is read again
+
+interface Shape<T extends EventType> {
+  store(event: EventOf<T>): Stored;
+  load(data: Stored, tm: Micros): EventOf<T>;
+}
+
+/** An event that says no more than that it happened to an outdial. */
+const outdialShape = <T extends 'OutdialPaused' | 'OutdialResumed' | 'OutdialArchived' | 'OutdialDeleted'>(type: T) => ({
+  store: (event: { readonly outdialId: string }): Stored => ({ outdial_id: event.outdialId }),
+  load: (data: Stored, tm: Micros) => ({ type, tm, outdialId: text(data.outdial_id, 'outdial_id') }),
+});
+
+const SHAPES: { readonly [T in EventType]: Shape<T> } = {
+  OutdialCreated: {
+    store: (event) => ({
+      outdial_id: event.outdialId,
+      customer_id: event.customerId,
+      name: event.name,
+      detail: event.detail,
+      data: event.data,
+      campaign_id: event.campaignId,
+      outplan_id: event.outplanId,
+    }),
+    load: (data, tm) => ({
+      type: 'OutdialCreated',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      customerId: text(data.customer_id, 'customer_id'),
+      name: text(data.name, 'name'),
+      detail: text(data.detail, 'detail'),
+      data: text(data.data, 'data'),
+      campaignId: text(data.campaign_id, 'campaign_id'),
+      outplanId: text(data.outplan_id, 'outplan_id'),
+    }),
+  },
+  OutdialUpdated: {
+    store: ({ outdialId, changes: { name, detail, data, outplanId } }) => ({
+      outdial_id: outdialId,
+      changes: { name, detail, data, outplan_id: outplanId },
+    }),
+    load: (data, tm) => {
+      const changes = object(data.changes, 'changes');
+      return {
+        type: 'OutdialUpdated',
+        tm,
+        outdialId: text(data.outdial_id, 'outdial_id'),
+        changes: {
+          ...loadTexts(changes, ['name', 'detail', 'data']),
+          ...(changes.outplan_id === undefined ? {} : { outplanId: text(changes.outplan_id, 'outplan_id') }),
+        },
+      };
+    },
+  },
+  CampaignAttached: {
+    store: (event) => ({ outdial_id: event.outdialId, campaign_id: event.campaignId }),
+    load: (data, tm) => ({
+      type: 'CampaignAttached',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      campaignId: text(data.campaign_id, 'campaign_id'),
+    }),
+  },
+  OutdialPaused: outdialShape('OutdialPaused'),
+  OutdialResumed: outdialShape('OutdialResumed'),
+  OutdialArchived: outdialShape('OutdialArchived'),
+  OutdialDeleted: outdialShape('OutdialDeleted'),
+
+  TargetAdded: {
+    store: (event) => ({
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      customer_id: event.customerId,
+      life: event.life,
+      external_id: event.externalId ?? undefined,
+      name: event.name,
+      detail: event.detail,
+      data: event.data,
+      priority: event.priority,
+      destinations: storeDestinations(event.destinations),
+      limits: storeLimits(event.limits),
+      ...storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'TargetAdded',
+      tm,
+      ...loadTargetIds(data),
+      customerId: text(data.customer_id, 'customer_id'),
+      life: integer(data.life, 'life'),
+      externalId: orNull(data.external_id, 'external_id', text),
+      name: text(data.name, 'name'),
+      detail: text(data.detail, 'detail'),
+      data: text(data.data, 'data'),
+      priority: integer(data.priority, 'priority'),
+      destinations: loadDestinations(data.destinations, 'destinations'),
+      limits: loadLimits(data.limits, 'limits'),
+      change: loadChange(data),
+    }),
+  },
+  TargetUpdated: {
+    store: (event) => ({ ...storeTargetIds(event), changes: storeTargetChanges(event.changes), ...storeChange(event.change) }),
+    load: (data, tm) => ({
+      type: 'TargetUpdated',
+      tm,
+      ...loadTargetIds(data),
+      changes: loadTargetChanges(data.changes, 'changes'),
+      change: loadChange(data),
+    }),
+  },
+  DialAttemptStarted: {
+    store: (event) => ({
+      ...storeTargetIds(event),
+      ...storeAttempt(event.attempt),
+      policy: storePolicy(event.policy),
+      ...storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'DialAttemptStarted',
+      tm,
+      ...loadTargetIds(data),
+      attempt: loadAttempt(data),
+      policy: loadPolicy(data.policy, 'policy'),
+      change: loadChange(data),
+    }),
+  },
+  LeaseExtended: {
+    store: (event) => ({ ...storeTargetIds(event), attempt_id: event.attemptId, tm_expire: event.tmExpire }),
+    load: (data, tm) => ({
+      type: 'LeaseExtended',
+      tm,
+      ...loadTargetIds(data),
+      attemptId: text(data.attempt_id, 'attempt_id'),
+      tmExpire: integer(data.tm_expire, 'tm_expire'),
+    }),
+  },
+  OutcomeRecorded: {
+    store: (event) => ({ ...storeTargetIds(event), ...storeReport(event), ...storeChange(event.change) }),
+    load: (data, tm) => ({ type: 'OutcomeRecorded', tm, ...loadTargetIds(data), ...loadReport(data), change: loadChange(data) }),
+  },
+  LeaseExpired: {
+    store: (event) => ({ ...storeTargetIds(event), ...storeEnd(event), ...storeChange(event.change) }),
+    load: (data, tm) => ({ type: 'LeaseExpired', tm, ...loadTargetIds(data), ...loadEnd(data), change: loadChange(data) }),
+  },
+  LeaseReleased: {
+    store: (event) => ({ ...storeTargetIds(event), ...storeEnd(event), ...storeChange(event.change) }),
+    load: (data, tm) => ({ type: 'LeaseReleased', tm, ...loadTargetIds(data), ...loadEnd(data), change: loadChange(data) }),
+  },
+  LateOutcomeRecorded: {
+    store: (event) => ({
+      ...storeTargetIds(event),
+      ...storeReport(event),
+      previous_outcome: event.previousOutcome,
+      ...storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'LateOutcomeRecorded',
+      tm,
+      ...loadTargetIds(data),
+      ...loadReport(data),
+      previousOutcome: word(data.previous_outcome, OUTCOMES, 'previous_outcome'),
+      change: loadChange(data),
+    }),
+  },
+  OutcomeAnnotated: {
+    store: (event) => ({
+      ...storeTargetIds(event),
+      attempt_id: event.attemptId,
+      disposition: event.disposition ?? undefined,
+      note: event.note ?? undefined,
+    }),
+    load: (data, tm) => ({
+      type: 'OutcomeAnnotated',
+      tm,
+      ...loadTargetIds(data),
+      attemptId: text(data.attempt_id, 'attempt_id'),
+      disposition: orNull(data.disposition, 'disposition', text),
+      note: orNull(data.note, 'note', text),
+    }),
+  },
+  DestinationExhausted: {
+    store: (event) => ({
+      ...storeTargetIds(event),
+      destination_index: event.destinationIndex,
+      reason: event.reason,
+      ...storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'DestinationExhausted',
+      tm,
+      ...loadTargetIds(data),
+      destinationIndex: index(data.destination_index, 'destination_index'),
+      reason: text(data.reason, 'reason'),
+      change: loadChange(data),
+    }),
+  },
+  TargetCanceled: {
+    store: (event) => ({ ...storeTargetIds(event), reason: event.reason, ...storeChange(event.change) }),
+    load: (data, tm) => ({
+      type: 'TargetCanceled',
+      tm,
+      ...loadTargetIds(data),
+      reason: text(data.reason, 'reason'),
+      change: loadChange(data),
+    }),
+  },
+  TargetEnded: {
+    store: (event) => ({ ...storeTargetIds(event), ...storeChange(event.change) }),
+    load: (data, tm) => ({ type: 'TargetEnded', tm, ...loadTargetIds(data), change: loadChange(data) }),
+  },
+  TargetRemoved: {
+    store: (event) => ({ ...storeTargetIds(event), ...storeChange(event.change) }),
+    load: (data, tm) => ({ type: 'TargetRemoved', tm, ...loadTargetIds(data), change: loadChange(data) }),
+  },
+
+  OutplanCreated: {
+    store: (event) => ({
+      outplan_id: event.outplanId,
+      customer_id: event.customerId,
+      name: event.name,
+      detail: event.detail,
+      policy: storePolicy(event.policy),
+    }),
+    load: (data, tm) => ({
+      type: 'OutplanCreated',
+      tm,
+      outplanId: text(data.outplan_id, 'outplan_id'),
+      customerId: text(data.customer_id, 'customer_id'),
+      name: text(data.name, 'name'),
+      detail: text(data.detail, 'detail'),
+      policy: loadPolicy(data.policy, 'policy'),
+    }),
+  },
+  OutplanUpdated: {
+    store: ({ outplanId, changes: { name, detail, policy } }) => ({
+      outplan_id: outplanId,
+      changes: { name, detail, policy: policy && storePolicy(policy) },
+    }),
+    load: (data, tm) => {
+      const stored = object(data.changes, 'changes');
+      const changes: OutplanChanges = {
+        ...loadTexts(stored, ['name', 'detail']),
+        ...(stored.policy === undefined ? {} : { policy: loadPolicyChanges(stored.policy, 'policy') }),
+      };
+      return { type: 'OutplanUpdated', tm, outplanId: text(data.outplan_id, 'outplan_id'), changes };
+    },
+  },
+  OutplanDeleted: {
+    store: (event) => ({ outplan_id: event.outplanId }),
+    load: (data, tm) => ({ type: 'OutplanDeleted', tm, outplanId: text(data.outplan_id, 'outplan_id') }),
+  },
+
+  CustomerCreated: {
+    store: (event) => ({
+      customer_id: event.customerId,
+      name: event.name,
+      detail: event.detail,
+      username: event.username,
+      password_hash: event.passwordHash,
+      admin: event.admin,
+    }),
+    load: (data, tm) => ({
+      type: 'CustomerCreated',
+      tm,
+      customerId: text(data.customer_id, 'customer_id'),
+      name: text(data.name, 'name'),
+      detail: text(data.detail, 'detail'),
+      username: text(data.username, 'username'),
+      passwordHash: text(data.password_hash, 'password_hash'),
+      admin: flag(data.admin, 'admin'),
+    }),
+  },
+  PasswordChanged: {
+    store: (event) => ({ customer_id: event.customerId, password_hash: event.passwordHash }),
+    load: (data, tm) => ({
+      type: 'PasswordChanged',
+      tm,
+      customerId: text(data.customer_id, 'customer_id'),
+      passwordHash: text(data.password_hash, 'password_hash'),
+    }),
+  },
+  CustomerDeleted: {
+    store: (event) => ({ customer_id: event.customerId }),
+    load: (data, tm) => ({ type: 'CustomerDeleted', tm, customerId: text(data.customer_id, 'customer_id') }),
+  },
+
+  AccessKeyCreated: {
+    store: (event) => ({
+      access_key_id: event.accessKeyId,
+      customer_id: event.customerId,
+      name: event.name,
+      detail: event.detail,
+      tm_expire: event.tmExpire,
+    }),
+    load: (data, tm) => ({
+      type: 'AccessKeyCreated',
+      tm,
+      accessKeyId: text(data.access_key_id, 'access_key_id'),
+      customerId: text(data.customer_id, 'customer_id'),
+      name: text(data.name, 'name'),
+      detail: text(data.detail, 'detail'),
+      tmExpire: integer(data.tm_expire, 'tm_expire'),
+    }),
+  },
+  AccessKeyDeleted: {
+    store: (event) => ({ access_key_id: event.accessKeyId }),
+    load: (data, tm) => ({ type: 'AccessKeyDeleted', tm, accessKeyId: text(data.access_key_id, 'access_key_id') }),
+  },
+
+  DeploymentCreated: {
+    store: (event) => ({ secret_fingerprint: event.secretFingerprint }),
+    load: (data, tm) => ({ type: 'DeploymentCreated', tm, secretFingerprint: text(data.secret_fingerprint, 'secret_fingerprint') }),
+  },
 };
-const isEventType = (type: string): type is EventType => Object.hasOwn(EVENT_TYPES, type);
 
-/** What is stored of an event beside its time. */
-function storedShape(event: DialingEvent): Stored {
-  switch (event.type) {
-    case 'OutdialCreated':
-      return {
-        outdial_id: event.outdialId,
-        customer_id: event.customerId,
-        name: event.name,
-        detail: event.detail,
-        data: event.data,
-        campaign_id: event.campaignId,
-        outplan_id: event.outplanId,
-      };
-    case 'OutdialUpdated': {
-      const { name, detail, data, outplanId } = event.changes;
-      return { outdial_id: event.outdialId, changes: present({ name, detail, data, outplan_id: outplanId }) };
-    }
-    case 'CampaignAttached':
-      return { outdial_id: event.outdialId, campaign_id: event.campaignId };
-    case 'OutdialPaused':
-    case 'OutdialResumed':
-    case 'OutdialArchived':
-    case 'OutdialDeleted':
-      return { outdial_id: event.outdialId };
-    case 'TargetAdded':
-      return {
-        ...target(event),
-        customer_id: event.customerId,
-        life: event.life,
-        external_id: event.externalId,
-        name: event.name,
-        detail: event.detail,
-        data: event.data,
-        priority: event.priority,
-        destinations: event.destinations,
-        limits: storedLimits(event.limits),
-        ...storedChange(event.change),
-      };
-    case 'TargetUpdated':
-      return { ...target(event), changes: storedTargetChanges(event.changes), ...storedChange(event.change) };
-    case 'DialAttemptStarted':
-      return { ...target(event), ...storedAttempt(event.attempt), policy: storedPolicy(event.policy), ...storedChange(event.change) };
-    case 'LeaseExtended':
-      return { ...target(event), attempt_id: event.attemptId, tm_expire: event.tmExpire };
-    case 'OutcomeRecorded':
-      return { ...target(event), ...storedEnd(event), ...storedChange(event.change) };
-    case 'LeaseExpired':
-    case 'LeaseReleased':
-      return {
-        ...target(event),
-        attempt_id: event.attemptId,
-        destination_index: event.destinationIndex,
-        tm_end: event.tmEnd,
-        ...storedChange(event.change),
-      };
-    case 'LateOutcomeRecorded':
-      return { ...target(event), ...storedEnd(event), previous_outcome: event.previousOutcome, ...storedChange(event.change) };
-    case 'OutcomeAnnotated':
-      return { ...target(event), attempt_id: event.attemptId, disposition: event.disposition, note: event.note };
-    case 'DestinationExhausted':
-      return { ...target(event), destination_index: event.destinationIndex, reason: event.reason, ...storedChange(event.change) };
-    case 'TargetCanceled':
-      return { ...target(event), reason: event.reason, ...storedChange(event.change) };
-    case 'TargetEnded':
-    case 'TargetRemoved':
-      return { ...target(event), ...storedChange(event.change) };
-    case 'OutplanCreated':
-      return {
-        outplan_id: event.outplanId,
-        customer_id: event.customerId,
-        name: event.name,
-        detail: event.detail,
-        policy: storedPolicy(event.policy),
-      };
-    case 'OutplanUpdated': {
-      const { name, detail, policy } = event.changes;
-      return { outplan_id: event.outplanId, changes: present({ name, detail, policy: policy && storedPolicyChanges(policy) }) };
-    }
-    case 'OutplanDeleted':
-      return { outplan_id: event.outplanId };
-    case 'CustomerCreated':
-      return {
-        customer_id: event.customerId,
-        name: event.name,
-        detail: event.detail,
-        username: event.username,
-        password_hash: event.passwordHash,
-        admin: event.admin,
-      };
-    case 'PasswordChanged':
-      return { customer_id: event.customerId, password_hash: event.passwordHash };
-    case 'CustomerDeleted':
-      return { customer_id: event.customerId };
-    case 'AccessKeyCreated':
-      return {
-        access_key_id: event.accessKeyId,
-        customer_id: event.customerId,
-        name: event.name,
-        detail: event.detail,
-        tm_expire: event.tmExpire,
-      };
-    case 'AccessKeyDeleted':
-      return { access_key_id: event.accessKeyId };
-    case 'DeploymentCreated':
-      return { secret_fingerprint: event.secretFingerprint };
-  }
-}
+/** Every event type there is: each needs a fixture of every version ever written. */
+export const EVENT_TYPES = Object.keys(SHAPES) as readonly EventType[];
 
-const storedPolicyChanges = ({ source, dialTimeout, tryInterval, maxTryCounts, retry }: Partial<DialPolicy>): Stored =>
-  present({ source, dial_timeout: dialTimeout, try_interval: tryInterval, max_try_counts: maxTryCounts, retry });
-const domainPolicyChanges = (stored: Partial<StoredPolicy>): Partial<DialPolicy> =>
-  present({
-    source: stored.source,
-    dialTimeout: stored.dial_timeout,
-    tryInterval: stored.try_interval,
-    maxTryCounts: stored.max_try_counts,
-    retry: stored.retry,
-  });
+const isEventType = (type: string): type is EventType => Object.hasOwn(SHAPES, type);
 
-/** The inverse of `storedShape`. What the store holds was written by it, so members are taken at their word; a missing part throws. */
-function domainEvent(type: EventType, tm: Micros, data: Stored): DialingEvent {
-  switch (type) {
-    case 'OutdialCreated':
-      return {
-        type,
-        tm,
-        outdialId: data.outdial_id as string,
-        customerId: data.customer_id as string,
-        name: data.name as string,
-        detail: data.detail as string,
-        data: data.data as string,
-        campaignId: data.campaign_id as string,
-        outplanId: data.outplan_id as string,
-      };
-    case 'OutdialUpdated': {
-      const { outplan_id: outplanId, ...others } = data.changes as Stored;
-      return { type, tm, outdialId: data.outdial_id as string, changes: present({ ...others, outplanId }) };
-    }
-    case 'CampaignAttached':
-      return { type, tm, outdialId: data.outdial_id as string, campaignId: data.campaign_id as string };
-    case 'OutdialPaused':
-    case 'OutdialResumed':
-    case 'OutdialArchived':
-    case 'OutdialDeleted':
-      return { type, tm, outdialId: data.outdial_id as string };
-    case 'TargetAdded':
-      return {
-        type,
-        tm,
-        ...targetIds(data),
-        customerId: data.customer_id as string,
-        life: data.life as number,
-        externalId: data.external_id as string | null,
-        name: data.name as string,
-        detail: data.detail as string,
-        data: data.data as string,
-        priority: data.priority as number,
-        destinations: data.destinations as Extract<TargetEvent, { readonly type: 'TargetAdded' }>['destinations'],
-        limits: domainLimits(data.limits as StoredLimits),
-        change: domainChange(data),
-      };
-    case 'TargetUpdated':
-      return { type, tm, ...targetIds(data), changes: domainTargetChanges(data.changes as Stored), change: domainChange(data) };
-    case 'DialAttemptStarted':
-      return {
-        type,
-        tm,
-        ...targetIds(data),
-        attempt: domainAttempt(data),
-        policy: domainPolicy(data.policy as StoredPolicy),
-        change: domainChange(data),
-      };
-    case 'LeaseExtended':
-      return { type, tm, ...targetIds(data), attemptId: data.attempt_id as string, tmExpire: data.tm_expire as Micros };
-    case 'OutcomeRecorded':
-      return { type, tm, ...targetIds(data), ...domainEnd(data), change: domainChange(data) };
-    case 'LeaseExpired':
-    case 'LeaseReleased':
-      return {
-        type,
-        tm,
-        ...targetIds(data),
-        attemptId: data.attempt_id as string,
-        destinationIndex: data.destination_index as DestinationIndex,
-        tmEnd: data.tm_end as Micros,
-        change: domainChange(data),
-      };
-    case 'LateOutcomeRecorded':
-      return {
-        type,
-        tm,
-        ...targetIds(data),
-        ...domainEnd(data),
-        previousOutcome: data.previous_outcome as ReportedEnd['outcome'],
-        change: domainChange(data),
-      };
-    case 'OutcomeAnnotated':
-      return {
-        type,
-        tm,
-        ...targetIds(data),
-        attemptId: data.attempt_id as string,
-        disposition: data.disposition as string | null,
-        note: data.note as string | null,
-      };
-    case 'DestinationExhausted':
-      return {
-        type,
-        tm,
-        ...targetIds(data),
-        destinationIndex: data.destination_index as DestinationIndex,
-        reason: data.reason as string,
-        change: domainChange(data),
-      };
-    case 'TargetCanceled':
-      return { type, tm, ...targetIds(data), reason: data.reason as string, change: domainChange(data) };
-    case 'TargetEnded':
-    case 'TargetRemoved':
-      return { type, tm, ...targetIds(data), change: domainChange(data) };
-    case 'OutplanCreated':
-      return {
-        type,
-        tm,
-        outplanId: data.outplan_id as string,
-        customerId: data.customer_id as string,
-        name: data.name as string,
-        detail: data.detail as string,
-        policy: domainPolicy(data.policy as StoredPolicy),
-      };
-    case 'OutplanUpdated': {
-      const { policy, ...others } = data.changes as Stored;
-      const changes = policy === undefined ? others : { ...others, policy: domainPolicyChanges(policy as Partial<StoredPolicy>) };
-      return { type, tm, outplanId: data.outplan_id as string, changes };
-    }
-    case 'OutplanDeleted':
-      return { type, tm, outplanId: data.outplan_id as string };
-    case 'CustomerCreated':
-      return {
-        type,
-        tm,
-        customerId: data.customer_id as string,
-        name: data.name as string,
-        detail: data.detail as string,
-        username: data.username as string,
-        passwordHash: data.password_hash as string,
-        admin: data.admin as boolean,
-      };
-    case 'PasswordChanged':
-      return { type, tm, customerId: data.customer_id as string, passwordHash: data.password_hash as string };
-    case 'CustomerDeleted':
-      return { type, tm, customerId: data.customer_id as string };
-    case 'AccessKeyCreated':
-      return {
-        type,
-        tm,
-        accessKeyId: data.access_key_id as string,
-        customerId: data.customer_id as string,
-        name: data.name as string,
-        detail: data.detail as string,
-        tmExpire: data.tm_expire as Micros,
-      };
-    case 'AccessKeyDeleted':
-      return { type, tm, accessKeyId: data.access_key_id as string };
-    case 'DeploymentCreated':
-      return { type, tm, secretFingerprint: data.secret_fingerprint as string };
-  }
-}
+/** The table's types cannot say that an event fits the shape found under its own type. */
+const shapeOf = (type: EventType): Shape<EventType> => SHAPES[type] as Shape<EventType>;
