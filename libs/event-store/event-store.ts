@@ -49,8 +49,11 @@ export interface AppendRequest {
 }
 
 export type AppendResult =
-  /** `position` of the last event appended. Also the answer to a repeated append: same stream, same revision, same event ids. */
-  | { readonly ok: true; readonly head: StreamHead; readonly position: Position }
+  /**
+   * `position` of the last event appended. Also the answer to a repeated append: same stream, same revision, same event ids; `repeated` then, since what
+   * stands there is what the first one brought, which may differ in its text.
+   */
+  | { readonly ok: true; readonly head: StreamHead; readonly position: Position; readonly repeated?: true }
   /** `RevisionConflict`: another append came first. `StoreUnavailable`: whether it was appended is not known. */
   | { readonly ok: false; readonly error: 'RevisionConflict' | 'StoreUnavailable' };
 

@@ -34,7 +34,7 @@ const SCHEMA = `
   CREATE INDEX events_by_group ON events (grp);
   -- Where each stream ends: see sqlite-stream-index.ts.
   CREATE TABLE streams (key INTEGER PRIMARY KEY, head INTEGER NOT NULL);
-  CREATE TABLE fresh (position INTEGER PRIMARY KEY, key INTEGER NOT NULL);
+  CREATE TABLE fresh (position INTEGER PRIMARY KEY, entries BLOB NOT NULL);
 `;
 
 const GROUPS_CACHED = 10_000;
@@ -122,7 +122,7 @@ export class SqliteLogWriter {
     this.#head = readHead(db);
     this.#transaction = db.transaction((requests: readonly AppendRequest[]) => {
       const results = requests.map((request) => this.#judge(request));
-      this.#index.settle(requests.length);
+      this.#index.save(this.#head);
       return results;
     });
   }
@@ -185,7 +185,7 @@ export class SqliteLogWriter {
       const [id, previous, revision, hash] = this.#eventAt.get(position) as [string, number, number, string];
       if (revision <= expected) break;
       if (revision <= last && events[revision - expected - 1]?.id !== id) return null;
-      if (revision === last) result = { ok: true, head: { revision, hash }, position: formatPosition(position) };
+      if (revision === last) result = { ok: true, head: { revision, hash }, position: formatPosition(position), repeated: true };
       position = previous;
     }
     return result;

@@ -65,13 +65,15 @@ type AppendAnswer = Extract<WriterAnswer, { kind: 'appended' }>;
 /** Stands where a position would, for a result that is none. */
 const CONFLICT = '!conflict';
 const UNAVAILABLE = '!unavailable';
+/** Precedes the position of an append that was there already. */
+const REPEATED = '=';
 
 export function encodeResults(answers: readonly AppendAnswer[]): Flat {
   const flat: (string | number)[] = [];
   for (const { id, results } of answers) {
     flat.push(id, results.length);
     for (const result of results) {
-      if (result.ok) flat.push(result.position, result.head.revision, result.head.hash);
+      if (result.ok) flat.push(result.repeated ? REPEATED + result.position : result.position, result.head.revision, result.head.hash);
       else flat.push(result.error === 'RevisionConflict' ? CONFLICT : UNAVAILABLE);
     }
   }
@@ -87,7 +89,11 @@ export function decodeResults(flat: Flat): readonly AppendAnswer[] {
       const position = cursor.text();
       if (position === CONFLICT) results.push({ ok: false, error: 'RevisionConflict' });
       else if (position === UNAVAILABLE) results.push({ ok: false, error: 'StoreUnavailable' });
-      else results.push({ ok: true, head: { revision: cursor.number(), hash: cursor.text() }, position });
+      else {
+        const head = { revision: cursor.number(), hash: cursor.text() };
+        const repeated = position.startsWith(REPEATED);
+        results.push(repeated ? { ok: true, head, position: position.slice(REPEATED.length), repeated } : { ok: true, head, position });
+      }
     }
     answers.push({ kind: 'appended', id, results });
   }

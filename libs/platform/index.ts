@@ -1,3 +1,4 @@
+export * from './admin-access';
 export * from './clock';
 export * from './configuration';
 export * from './credentials';

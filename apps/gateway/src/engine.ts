@@ -2,7 +2,9 @@ import path from 'node:path';
 import type { Provider } from '@nestjs/common';
 import {
   ACCESS_HANDLERS,
+  CUSTOMER,
   customerIdOf,
+  DEPLOYMENT,
   DIALING_HANDLERS,
   Idempotency,
   LeaseExpiry,
@@ -19,12 +21,14 @@ import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration } from '#platform';
 import { openSqliteReadStore, READ_MODELS } from '#read-models';
-import { CUSTOMER, DEPLOYMENT } from '#application';
 import { Projector } from './projector';
 
 /** Read models further behind than this make /readyz say so (the API contract, Running). */
 const LATE_MICROS = 10_000_000;
 const PURGE_MILLIS = 10 * 60 * 1000;
+
+/** Injects the running engine. */
+export const ENGINE = Symbol('engine');
 
 /** The running engine: stores, projector, hoppers and expiry, and the handlers that Nest dispatches to. */
 export interface Engine {
@@ -164,7 +168,7 @@ async function openDeployment(services: Services): Promise<void> {
   const fingerprint = secretFingerprint(services.ports.idSecret);
   await services.streams.runOne(
     {
-      stream: streamOf.deployment,
+      stream: streamOf.deployment(),
       kind: DEPLOYMENT,
       decide: ({ state }) => ({
         events: decideDeployment({ type: 'OpenDeployment', now: services.ports.clock.now(), secretFingerprint: fingerprint }, state),
@@ -196,7 +200,7 @@ async function readiness(
     }
   };
   const behind = lag.micros();
-  const quarantined = projector.stopped === null ? ((await projector.status()).find(({ live }) => live)?.quarantined ?? 0) : 0;
+  const { quarantined } = projector;
   const seconds = (behind / 1_000_000).toFixed(1);
   const projections: ReadinessPart =
     projector.stopped !== null

@@ -18,7 +18,7 @@ const tell = (message: FromProjector): void => {
 const log = openSqliteLogReader(directory);
 const projector = startProjector({
   log,
-  generations: openSqliteGenerations(directory),
+  generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
   projections: READ_MODELS,
   decode: decodeEvent,
   onProgress: (progress) => {
@@ -35,6 +35,8 @@ async function answer(message: ToProjector): Promise<unknown> {
       return projector.status();
     case 'rebuild':
       return projector.rebuild();
+    case 'retry':
+      return projector.retry();
     case 'promote':
       return projector.promote(message.name);
     case 'stop':

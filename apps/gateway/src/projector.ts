@@ -1,21 +1,20 @@
 import { Worker } from 'node:worker_threads';
 import type { Log, ProjectionProgress } from '#application';
 import type { Position } from '#event-store';
-import type { GenerationStatus, ProjectorProgress } from '#read-models';
+import type { GenerationStatus, ProjectorProgress, QuarantinedDocument } from '#read-models';
 
 /** What the gateway asks of the projector's thread; `id` where an answer is expected. */
 export type ToProjector =
   | { readonly kind: 'wake' }
   | { readonly kind: 'status' }
   | { readonly kind: 'rebuild' }
+  | { readonly kind: 'retry' }
   | { readonly kind: 'promote'; readonly name: string }
   | { readonly kind: 'stop' };
 
 export type FromProjector =
   | ({ readonly kind: 'progress' } & ProjectorProgress)
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
-
-type WithoutKind = ProjectorProgress;
 
 interface Waiting {
   readonly position: Position;
@@ -29,14 +28,14 @@ export class Projector implements ProjectionProgress {
   private readonly answers = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
   private waiting: readonly Waiting[] = [];
   private lastId = 0;
-  private latest: WithoutKind = { position: '', generation: null, caughtUp: false };
+  private latest: ProjectorProgress = { position: '', generation: null, caughtUp: false };
   /** Set when the thread has ended by itself: the read models stand still. */
   private failure: string | null = null;
 
   constructor(
     directory: string,
     private readonly log: Log,
-    private readonly onProgress: (progress: WithoutKind, previous: WithoutKind) => void,
+    private readonly onProgress: (progress: ProjectorProgress, previous: ProjectorProgress) => void,
   ) {
     this.worker = new Worker(require.resolve('./projector-thread'), { workerData: { directory } });
     this.worker.on('message', (message: FromProjector) => {
@@ -58,7 +57,12 @@ export class Projector implements ProjectionProgress {
 
   /** null while it works; else why it does not. */
   get stopped(): string | null {
-    return this.failure;
+    return this.failure ?? this.latest.stopped ?? null;
+  }
+
+  /** Documents that lack an event. */
+  get quarantined(): number {
+    return this.latest.quarantined ?? 0;
   }
 
   /** The live generation has folded everything that was there when it last looked. */
@@ -92,6 +96,12 @@ export class Projector implements ProjectionProgress {
     return (await this.ask({ kind: 'rebuild' })) as string;
   }
 
+  /** Folds quarantined documents again. Answers what is still quarantined. */
+  async retry(): Promise<readonly QuarantinedDocument[]> {
+    return (await this.ask({ kind: 'retry' })) as readonly QuarantinedDocument[];
+  }
+
+  /** Resolves when that generation has caught up and is live. */
   async promote(name: string): Promise<void> {
     await this.ask({ kind: 'promote', name });
   }

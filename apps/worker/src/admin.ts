@@ -1,0 +1,136 @@
+import path from 'node:path';
+import { JwtService } from '@nestjs/jwt';
+import { Command } from 'commander';
+import { decodeEvent } from '#dialing';
+import { lockDirectory, openSqliteLogReader } from '#event-store';
+import { ADMIN_AUDIENCE, announcedService, ConfigurationError, readConfiguration } from '#platform';
+import type { Configuration } from '#platform';
+import { openSqliteGenerations, READ_MODELS, startProjector } from '#read-models';
+import type { GenerationStatus, QuarantinedDocument } from '#read-models';
+
+/** The orders of `npm run admin -- projections …`, given to the running service, or to the stores themselves when there is none. */
+interface ProjectionsAdmin {
+  status(): Promise<readonly GenerationStatus[]>;
+  rebuild(): Promise<string>;
+  promote(name: string): Promise<void>;
+  retry(): Promise<readonly QuarantinedDocument[]>;
+  close(): Promise<void>;
+}
+
+/** A running service holds its stores alone: it is asked over HTTP, with a token that only who can read its secrets can make. */
+function overHttp(url: string, config: Configuration): ProjectionsAdmin {
+  const jwt = new JwtService({ secret: config.jwtSecret, signOptions: { algorithm: 'HS256', expiresIn: 60, audience: ADMIN_AUDIENCE } });
+  const ask = async <T>(method: string, route: string): Promise<T> => {
+    const response = await fetch(`${url}/admin/projections${route}`, { method, headers: { authorization: `Bearer ${jwt.sign({})}` } });
+    const body = (await response.json()) as T & { readonly error?: { readonly message?: string } };
+    if (!response.ok) throw new Error(body.error?.message ?? `the service answered ${response.status}`);
+    return body;
+  };
+  return {
+    status: () => ask('GET', ''),
+    rebuild: async () => (await ask<{ readonly name: string }>('POST', '/rebuild')).name,
+    promote: async (name) => void (await ask('POST', `/${encodeURIComponent(name)}/promote`)),
+    retry: () => ask('POST', '/retry'),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** No service runs: this process takes the stores' lock and does the work itself. */
+function onTheStores(directory: string): ProjectionsAdmin {
+  const lock = lockDirectory(directory);
+  const log = openSqliteLogReader(directory);
+  const projector = startProjector({
+    log,
+    generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
+    projections: READ_MODELS,
+    decode: decodeEvent,
+    onProgress: () => undefined,
+  });
+  return {
+    status: () => projector.status(),
+    rebuild: () => projector.rebuild(),
+    promote: (name) => projector.promote(name),
+    retry: () => projector.retry(),
+    async close() {
+      await projector.stop();
+      await log.close();
+      lock.release();
+    },
+  };
+}
+
+async function isAlive(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function withAdmin(work: (admin: ProjectionsAdmin) => Promise<void>): Promise<void> {
+  const config = readConfiguration(process.env);
+  const service = announcedService(config.dataDir);
+  const admin = service && (await isAlive(service.url)) ? overHttp(service.url, config) : onTheStores(path.join(config.dataDir, 'store'));
+  try {
+    await work(admin);
+  } finally {
+    await admin.close();
+  }
+}
+
+const line = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+function describe({ name, live, position, versions, quarantined }: GenerationStatus): string {
+  const models = Object.entries(versions).map(([model, version]) => `${model} v${version}`);
+  return `${live ? '*' : ' '} ${name}  at ${position || 'the beginning'}  quarantined ${quarantined}  ${models.join(', ')}`;
+}
+
+const program = new Command('admin').description('Looks after a deployment. Uses DATA_DIR and the other variables of the service.');
+const projections = program
+  .command('projections')
+  .description('The read models: folds of the event log that can be built anew at any time.');
+projections
+  .command('status')
+  .description('generations of read models; * is the live one')
+  .action(() => withAdmin(async (admin) => (await admin.status()).map(describe).forEach(line)));
+projections
+  .command('rebuild')
+  .description('build all read models anew, beside the live ones')
+  .option('--promote', 'and make them the live ones when they have caught up')
+  .action(({ promote }: { readonly promote?: boolean }) =>
+    withAdmin(async (admin) => {
+      const name = await admin.rebuild();
+      line(`building ${name}`);
+      if (!promote) return;
+      await admin.promote(name);
+      line(`${name} is live`);
+    }),
+  );
+projections
+  .command('promote <generation>')
+  .description('make a generation the live one when it has caught up; the old one is removed')
+  .action((name: string) =>
+    withAdmin(async (admin) => {
+      await admin.promote(name);
+      line(`${name} is live`);
+    }),
+  );
+projections
+  .command('retry')
+  .description('fold quarantined documents again')
+  .action(() =>
+    withAdmin(async (admin) => {
+      const left = await admin.retry();
+      for (const one of left) line(JSON.stringify(one));
+      line(left.length === 0 ? 'nothing is quarantined' : `${left.length} documents are still quarantined`);
+    }),
+  );
+
+program.parseAsync().catch((error: unknown) => {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const hint = code === 'DirectoryLocked' ? ' A service that does not answer holds the stores.' : '';
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}${hint}\n`);
+  process.exitCode = error instanceof ConfigurationError ? 2 : 1;
+});
