@@ -349,7 +349,6 @@ describe('the scenarios', () => {
       try_count_0: 5,
       try_count_1: 5,
       try_count_2: 3,
-      exhausted: [true, true, true, false, false],
     });
   });
 
