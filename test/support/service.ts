@@ -43,9 +43,8 @@ export interface Ending {
   readonly stderr: string;
 }
 
+/** Every process that still runs, so that none is left behind by a test that failed on the way. */
 const alive = new Set<ChildProcess>();
-// A test run that is interrupted must not leave services behind.
-process.once('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
 
 type Variables = Readonly<Record<string, string>>;
 
@@ -190,12 +189,13 @@ export function useService(): Service {
   beforeAll(async () => {
     service = await prepareService();
     await service.start();
-  }, PATIENCE);
+  }, PATIENCE + 10_000);
   afterAll(async () => {
     if (!service) return;
     const code = await service.stop();
     const said = service.output;
     await service.dispose();
+    alive.forEach((child) => child.kill('SIGKILL'));
     if (code !== 0) throw new Error(`SIGTERM did not end the service with exit code 0 but ${String(code)}:\n${said.slice(-4000)}`);
   }, PATIENCE + 10_000);
   return {
