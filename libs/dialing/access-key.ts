@@ -58,10 +58,7 @@ export function decideAccessKey(command: AccessKeyCommand, state: AccessKey | nu
     return [{ type: 'AccessKeyCreated', tm: eventTime(now, null), accessKeyId, customerId, name, detail, tmExpire }];
   }
   if (state === null) throw notFound('ACCESS_KEY_NOT_FOUND', 'There is no such access key.');
-  switch (command.type) {
-    case 'DeleteAccessKey':
-      return state.tmDelete === null ? [{ type: 'AccessKeyDeleted', tm: eventTime(command.now, state.tmLast), accessKeyId: state.id }] : [];
-  }
+  return state.tmDelete === null ? [{ type: 'AccessKeyDeleted', tm: eventTime(command.now, state.tmLast), accessKeyId: state.id }] : [];
 }
 
 // ---------------------------------------------------------------- evolve

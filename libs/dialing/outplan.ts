@@ -144,15 +144,15 @@ function createOutplan(command: Extract<OutplanCommand, { type: 'CreateOutplan' 
 }
 
 function differing(asked: OutplanChanges, state: Outplan): OutplanChanges {
-  const policy = Object.fromEntries(
-    Object.entries(asked.policy ?? {}).filter(
-      ([field, value]) => value !== undefined && !isDeepStrictEqual(value, state.policy[field as keyof DialPolicy]),
-    ),
-  ) as Partial<DialPolicy>;
+  const wanted = asked.policy ?? {};
+  const fields = (Object.keys(wanted) as (keyof DialPolicy)[]).filter(
+    (field) => wanted[field] !== undefined && !isDeepStrictEqual(wanted[field], state.policy[field]),
+  );
+  const policy: Partial<DialPolicy> = Object.fromEntries(fields.map((field) => [field, wanted[field]]));
   return {
     ...(asked.name !== undefined && asked.name !== state.name ? { name: asked.name } : {}),
     ...(asked.detail !== undefined && asked.detail !== state.detail ? { detail: asked.detail } : {}),
-    ...(Object.keys(policy).length > 0 ? { policy } : {}),
+    ...(fields.length > 0 ? { policy } : {}),
   };
 }
 

@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- One table of all stored shapes: nothing else in the house may know them. */
 import type { AccessKeyEvent } from './access-key';
 import type { Address, AddressType } from './address';
 import type { CustomerEvent } from './customer';
@@ -5,7 +6,7 @@ import type { DeploymentEvent } from './deployment';
 import { DESTINATIONS, type DestinationIndex, type Five } from './five';
 import { REPORTED_OUTCOMES, type Outcome, type ReportedOutcome } from './outcomes';
 import type { OutdialEvent } from './outdial';
-import type { Change, DoneReason, ReportedEnd, Standing, StartedAttempt, TargetChanges, TargetEvent, TargetStatus } from './outdial-target';
+import type { Change, DoneReason, Standing, StartedAttempt, TargetChanges, TargetEvent, TargetStatus } from './outdial-target';
 import type { DialPolicy, OutplanChanges, OutplanEvent, TargetLimits } from './outplan';
 import type { Micros } from './time';
 
@@ -82,18 +83,21 @@ const versionOf = (type: EventType, upcasters: Upcasters): number => (upcasters[
 
 /** An event as it is stored, in the newest version of its shape. */
 export function encodeEvent(event: DialingEvent, context: EventContext): EncodedEvent {
-  const metadata = {
-    tm: event.tm,
-    v: versionOf(event.type, UPCASTERS),
-    // By which projections can be spread over several owners one day; until then there is one.
-    lane: 0,
-    customer_id: context.customerId,
-    actor: context.actor,
-    $correlationId: context.correlationId,
-    $causationId: context.causationId,
-    traceparent: context.traceparent,
-  };
-  return { type: event.type, data: JSON.stringify(shapeOf(event.type).store(event)), metadata: JSON.stringify(metadata) };
+  // By its lane projections can be spread over several owners one day; until then there is one.
+  const metadata = `{"tm":${event.tm},"v":${versionOf(event.type, UPCASTERS)},"lane":0,${contextText(context)}}`;
+  return { type: event.type, data: JSON.stringify(shapeOf(event.type).store(event)), metadata };
+}
+
+/** The members of a context; a bulk request has one for its thousands of events. */
+const CONTEXT_TEXTS = new WeakMap<EventContext, string>();
+
+function contextText(context: EventContext): string {
+  const known = CONTEXT_TEXTS.get(context);
+  if (known !== undefined) return known;
+  const { customerId: customer_id, actor, correlationId: $correlationId, causationId: $causationId, traceparent } = context;
+  const members = JSON.stringify({ customer_id, actor, $correlationId, $causationId, traceparent }).slice(1, -1);
+  CONTEXT_TEXTS.set(context, members);
+  return members;
 }
 
 /** The event again, whatever version it was written in. Throws `UnknownEventType`, `MalformedEvent`. */
@@ -229,10 +233,10 @@ const storeChange = ({ before, after }: Change): Stored => ({
   after: storeStanding(after),
 });
 
-const loadChange = (data: Stored): Change => ({
-  before: orNull(data.before, 'before', loadStanding),
-  after: loadStanding(data.after, 'after'),
-});
+function loadChange(value: unknown): Change {
+  const stored = object(value, 'change');
+  return { before: orNull(stored.before, 'before', loadStanding), after: loadStanding(stored.after, 'after') };
+}
 
 const storeAddress = (address: Address): Stored => ({
   type: address.type,
@@ -254,11 +258,13 @@ function loadAddress(value: unknown, name: string): Address {
 }
 
 /** By index, the configured ones only. */
-const storeDestinations = (destinations: Five<Address | null>): Stored => {
-  const [first, ...others] = destinations;
-  if (first !== null && others.every((other) => other === null)) return { 0: storeAddress(first) };
-  return Object.fromEntries(destinations.flatMap((address, n) => (address === null ? [] : [[n, storeAddress(address)]])));
-};
+const storeDestinations = ([d0, d1, d2, d3, d4]: Five<Address | null>): Stored => ({
+  0: d0 === null ? undefined : storeAddress(d0),
+  1: d1 === null ? undefined : storeAddress(d1),
+  2: d2 === null ? undefined : storeAddress(d2),
+  3: d3 === null ? undefined : storeAddress(d3),
+  4: d4 === null ? undefined : storeAddress(d4),
+});
 
 function loadDestinations(value: unknown, name: string): Five<Address | null> {
   const stored = object(value, name);
@@ -277,11 +283,12 @@ const storeLimits = ({ tryCountMax, tryCountMaxes }: TargetLimits): Stored => ({
   try_count_maxes: tryCountMaxes.every((max) => max === null) ? undefined : tryCountMaxes,
 });
 
-const NO_MAXES: Five<null> = [null, null, null, null, null];
+const NO_LIMITS: TargetLimits = { tryCountMax: null, tryCountMaxes: [null, null, null, null, null] };
 
 function loadLimits(value: unknown, name: string): TargetLimits {
   const stored = object(value, name);
-  const maxes = stored.try_count_maxes === undefined ? NO_MAXES : list(stored.try_count_maxes, 'try_count_maxes');
+  if (stored.try_count_max === undefined && stored.try_count_maxes === undefined) return NO_LIMITS;
+  const maxes = stored.try_count_maxes === undefined ? NO_LIMITS.tryCountMaxes : list(stored.try_count_maxes, 'try_count_maxes');
   if (maxes.length !== 5 || !maxes.every((max) => max === null || Number.isSafeInteger(max))) throw wrong('try_count_maxes', 'five limits');
   return { tryCountMax: orNull(stored.try_count_max, 'try_count_max', integer), tryCountMaxes: maxes as Five<number | null> };
 }
@@ -302,7 +309,7 @@ function loadPolicy(value: unknown, name: string): DialPolicy {
     dialTimeout: integer(stored.dial_timeout, 'dial_timeout'),
     tryInterval: integer(stored.try_interval, 'try_interval'),
     maxTryCounts: integers(stored.max_try_counts, 'max_try_counts'),
-    retry: object(stored.retry, 'retry') as DialPolicy['retry'],
+    retry: object(stored.retry, 'retry'),
   };
 }
 
@@ -313,7 +320,7 @@ function loadPolicyChanges(value: unknown, name: string): Partial<DialPolicy> {
     ...(stored.dial_timeout === undefined ? {} : { dialTimeout: integer(stored.dial_timeout, 'dial_timeout') }),
     ...(stored.try_interval === undefined ? {} : { tryInterval: integer(stored.try_interval, 'try_interval') }),
     ...(stored.max_try_counts === undefined ? {} : { maxTryCounts: integers(stored.max_try_counts, 'max_try_counts') }),
-    ...(stored.retry === undefined ? {} : { retry: object(stored.retry, 'retry') as DialPolicy['retry'] }),
+    ...(stored.retry === undefined ? {} : { retry: object(stored.retry, 'retry') }),
   };
 }
 
@@ -321,16 +328,6 @@ const loadTexts = <N extends string>(stored: Stored, names: readonly N[]): Parti
   Object.fromEntries(names.flatMap((name) => (stored[name] === undefined ? [] : [[name, text(stored[name], name)]]))) as Partial<
     Record<N, string>
   >;
-
-const storeTargetIds = (event: { readonly outdialId: string; readonly targetId: string }): Stored => ({
-  outdial_id: event.outdialId,
-  target_id: event.targetId,
-});
-
-const loadTargetIds = (data: Stored): { readonly outdialId: string; readonly targetId: string } => ({
-  outdialId: text(data.outdial_id, 'outdial_id'),
-  targetId: text(data.target_id, 'target_id'),
-});
 
 const storeTargetChanges = ({ name, detail, data, priority, destinations, limits, due }: TargetChanges): Stored => ({
   name,
@@ -379,44 +376,19 @@ const storeAttempt = (attempt: StartedAttempt): Stored => ({
   tm_expire: attempt.tmExpire,
 });
 
-const loadAttempt = (data: Stored): StartedAttempt => ({
-  attemptId: text(data.attempt_id, 'attempt_id'),
-  destinationIndex: index(data.destination_index, 'destination_index'),
-  destination: loadAddress(data.destination, 'destination'),
-  tryCount: integer(data.try_count, 'try_count'),
-  tryCountMax: integer(data.try_count_max, 'try_count_max'),
-  dialer: text(data.dialer, 'dialer'),
-  tmStart: integer(data.tm_start, 'tm_start'),
-  tmExpire: integer(data.tm_expire, 'tm_expire'),
-});
-
-type UnreportedEnd = Pick<ReportedEnd, 'attemptId' | 'destinationIndex' | 'tmEnd'>;
-
-const storeEnd = (end: UnreportedEnd): Stored => ({
-  attempt_id: end.attemptId,
-  destination_index: end.destinationIndex,
-  tm_end: end.tmEnd,
-});
-
-const loadEnd = (data: Stored): UnreportedEnd => ({
-  attemptId: text(data.attempt_id, 'attempt_id'),
-  destinationIndex: index(data.destination_index, 'destination_index'),
-  tmEnd: integer(data.tm_end, 'tm_end'),
-});
-
-const storeReport = (report: ReportedEnd): Stored => ({
-  ...storeEnd(report),
-  outcome: report.outcome,
-  disposition: report.disposition ?? undefined,
-  note: report.note ?? undefined,
-});
-
-const loadReport = (data: Stored): ReportedEnd => ({
-  ...loadEnd(data),
-  outcome: word(data.outcome, REPORTED, 'outcome'),
-  disposition: orNull(data.disposition, 'disposition', text),
-  note: orNull(data.note, 'note', text),
-});
+function loadAttempt(value: unknown): StartedAttempt {
+  const data = object(value, 'attempt');
+  return {
+    attemptId: text(data.attempt_id, 'attempt_id'),
+    destinationIndex: index(data.destination_index, 'destination_index'),
+    destination: loadAddress(data.destination, 'destination'),
+    tryCount: integer(data.try_count, 'try_count'),
+    tryCountMax: integer(data.try_count_max, 'try_count_max'),
+    dialer: text(data.dialer, 'dialer'),
+    tmStart: integer(data.tm_start, 'tm_start'),
+    tmExpire: integer(data.tm_expire, 'tm_expire'),
+  };
+}
 
 // ---------------------------------------------------------------- each event: how it is stored, how it is read again
 
@@ -499,12 +471,13 @@ const SHAPES: { readonly [T in EventType]: Shape<T> } = {
       priority: event.priority,
       destinations: storeDestinations(event.destinations),
       limits: storeLimits(event.limits),
-      ...storeChange(event.change),
+      change: storeChange(event.change),
     }),
     load: (data, tm) => ({
       type: 'TargetAdded',
       tm,
-      ...loadTargetIds(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
       customerId: text(data.customer_id, 'customer_id'),
       life: integer(data.life, 'life'),
       externalId: orNull(data.external_id, 'external_id', text),
@@ -514,76 +487,152 @@ const SHAPES: { readonly [T in EventType]: Shape<T> } = {
       priority: integer(data.priority, 'priority'),
       destinations: loadDestinations(data.destinations, 'destinations'),
       limits: loadLimits(data.limits, 'limits'),
-      change: loadChange(data),
+      change: loadChange(data.change),
     }),
   },
   TargetUpdated: {
-    store: (event) => ({ ...storeTargetIds(event), changes: storeTargetChanges(event.changes), ...storeChange(event.change) }),
+    store: (event) => ({
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      changes: storeTargetChanges(event.changes),
+      change: storeChange(event.change),
+    }),
     load: (data, tm) => ({
       type: 'TargetUpdated',
       tm,
-      ...loadTargetIds(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
       changes: loadTargetChanges(data.changes, 'changes'),
-      change: loadChange(data),
+      change: loadChange(data.change),
     }),
   },
   DialAttemptStarted: {
     store: (event) => ({
-      ...storeTargetIds(event),
-      ...storeAttempt(event.attempt),
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      attempt: storeAttempt(event.attempt),
       policy: storePolicy(event.policy),
-      ...storeChange(event.change),
+      change: storeChange(event.change),
     }),
     load: (data, tm) => ({
       type: 'DialAttemptStarted',
       tm,
-      ...loadTargetIds(data),
-      attempt: loadAttempt(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      attempt: loadAttempt(data.attempt),
       policy: loadPolicy(data.policy, 'policy'),
-      change: loadChange(data),
+      change: loadChange(data.change),
     }),
   },
   LeaseExtended: {
-    store: (event) => ({ ...storeTargetIds(event), attempt_id: event.attemptId, tm_expire: event.tmExpire }),
+    store: (event) => ({ outdial_id: event.outdialId, target_id: event.targetId, attempt_id: event.attemptId, tm_expire: event.tmExpire }),
     load: (data, tm) => ({
       type: 'LeaseExtended',
       tm,
-      ...loadTargetIds(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
       attemptId: text(data.attempt_id, 'attempt_id'),
       tmExpire: integer(data.tm_expire, 'tm_expire'),
     }),
   },
   OutcomeRecorded: {
-    store: (event) => ({ ...storeTargetIds(event), ...storeReport(event), ...storeChange(event.change) }),
-    load: (data, tm) => ({ type: 'OutcomeRecorded', tm, ...loadTargetIds(data), ...loadReport(data), change: loadChange(data) }),
+    store: (event) => ({
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      attempt_id: event.attemptId,
+      destination_index: event.destinationIndex,
+      outcome: event.outcome,
+      disposition: event.disposition ?? undefined,
+      note: event.note ?? undefined,
+      tm_end: event.tmEnd,
+      change: storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'OutcomeRecorded',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      attemptId: text(data.attempt_id, 'attempt_id'),
+      destinationIndex: index(data.destination_index, 'destination_index'),
+      tmEnd: integer(data.tm_end, 'tm_end'),
+      outcome: word(data.outcome, REPORTED, 'outcome'),
+      disposition: orNull(data.disposition, 'disposition', text),
+      note: orNull(data.note, 'note', text),
+      change: loadChange(data.change),
+    }),
   },
   LeaseExpired: {
-    store: (event) => ({ ...storeTargetIds(event), ...storeEnd(event), ...storeChange(event.change) }),
-    load: (data, tm) => ({ type: 'LeaseExpired', tm, ...loadTargetIds(data), ...loadEnd(data), change: loadChange(data) }),
+    store: (event) => ({
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      attempt_id: event.attemptId,
+      destination_index: event.destinationIndex,
+      tm_end: event.tmEnd,
+      change: storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'LeaseExpired',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      attemptId: text(data.attempt_id, 'attempt_id'),
+      destinationIndex: index(data.destination_index, 'destination_index'),
+      tmEnd: integer(data.tm_end, 'tm_end'),
+      change: loadChange(data.change),
+    }),
   },
   LeaseReleased: {
-    store: (event) => ({ ...storeTargetIds(event), ...storeEnd(event), ...storeChange(event.change) }),
-    load: (data, tm) => ({ type: 'LeaseReleased', tm, ...loadTargetIds(data), ...loadEnd(data), change: loadChange(data) }),
+    store: (event) => ({
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      attempt_id: event.attemptId,
+      destination_index: event.destinationIndex,
+      tm_end: event.tmEnd,
+      change: storeChange(event.change),
+    }),
+    load: (data, tm) => ({
+      type: 'LeaseReleased',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      attemptId: text(data.attempt_id, 'attempt_id'),
+      destinationIndex: index(data.destination_index, 'destination_index'),
+      tmEnd: integer(data.tm_end, 'tm_end'),
+      change: loadChange(data.change),
+    }),
   },
   LateOutcomeRecorded: {
     store: (event) => ({
-      ...storeTargetIds(event),
-      ...storeReport(event),
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
+      attempt_id: event.attemptId,
+      destination_index: event.destinationIndex,
+      outcome: event.outcome,
+      disposition: event.disposition ?? undefined,
+      note: event.note ?? undefined,
+      tm_end: event.tmEnd,
       previous_outcome: event.previousOutcome,
-      ...storeChange(event.change),
+      change: storeChange(event.change),
     }),
     load: (data, tm) => ({
       type: 'LateOutcomeRecorded',
       tm,
-      ...loadTargetIds(data),
-      ...loadReport(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      attemptId: text(data.attempt_id, 'attempt_id'),
+      destinationIndex: index(data.destination_index, 'destination_index'),
+      tmEnd: integer(data.tm_end, 'tm_end'),
+      outcome: word(data.outcome, REPORTED, 'outcome'),
+      disposition: orNull(data.disposition, 'disposition', text),
+      note: orNull(data.note, 'note', text),
       previousOutcome: word(data.previous_outcome, OUTCOMES, 'previous_outcome'),
-      change: loadChange(data),
+      change: loadChange(data.change),
     }),
   },
   OutcomeAnnotated: {
     store: (event) => ({
-      ...storeTargetIds(event),
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
       attempt_id: event.attemptId,
       disposition: event.disposition ?? undefined,
       note: event.note ?? undefined,
@@ -591,7 +640,8 @@ const SHAPES: { readonly [T in EventType]: Shape<T> } = {
     load: (data, tm) => ({
       type: 'OutcomeAnnotated',
       tm,
-      ...loadTargetIds(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
       attemptId: text(data.attempt_id, 'attempt_id'),
       disposition: orNull(data.disposition, 'disposition', text),
       note: orNull(data.note, 'note', text),
@@ -599,37 +649,52 @@ const SHAPES: { readonly [T in EventType]: Shape<T> } = {
   },
   DestinationExhausted: {
     store: (event) => ({
-      ...storeTargetIds(event),
+      outdial_id: event.outdialId,
+      target_id: event.targetId,
       destination_index: event.destinationIndex,
       reason: event.reason,
-      ...storeChange(event.change),
+      change: storeChange(event.change),
     }),
     load: (data, tm) => ({
       type: 'DestinationExhausted',
       tm,
-      ...loadTargetIds(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
       destinationIndex: index(data.destination_index, 'destination_index'),
       reason: text(data.reason, 'reason'),
-      change: loadChange(data),
+      change: loadChange(data.change),
     }),
   },
   TargetCanceled: {
-    store: (event) => ({ ...storeTargetIds(event), reason: event.reason, ...storeChange(event.change) }),
+    store: (event) => ({ outdial_id: event.outdialId, target_id: event.targetId, reason: event.reason, change: storeChange(event.change) }),
     load: (data, tm) => ({
       type: 'TargetCanceled',
       tm,
-      ...loadTargetIds(data),
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
       reason: text(data.reason, 'reason'),
-      change: loadChange(data),
+      change: loadChange(data.change),
     }),
   },
   TargetEnded: {
-    store: (event) => ({ ...storeTargetIds(event), ...storeChange(event.change) }),
-    load: (data, tm) => ({ type: 'TargetEnded', tm, ...loadTargetIds(data), change: loadChange(data) }),
+    store: (event) => ({ outdial_id: event.outdialId, target_id: event.targetId, change: storeChange(event.change) }),
+    load: (data, tm) => ({
+      type: 'TargetEnded',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      change: loadChange(data.change),
+    }),
   },
   TargetRemoved: {
-    store: (event) => ({ ...storeTargetIds(event), ...storeChange(event.change) }),
-    load: (data, tm) => ({ type: 'TargetRemoved', tm, ...loadTargetIds(data), change: loadChange(data) }),
+    store: (event) => ({ outdial_id: event.outdialId, target_id: event.targetId, change: storeChange(event.change) }),
+    load: (data, tm) => ({
+      type: 'TargetRemoved',
+      tm,
+      outdialId: text(data.outdial_id, 'outdial_id'),
+      targetId: text(data.target_id, 'target_id'),
+      change: loadChange(data.change),
+    }),
   },
 
   OutplanCreated: {

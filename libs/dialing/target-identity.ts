@@ -9,7 +9,7 @@ import type { Five } from './five';
 export function targetIdentity(externalId: string | null, destinations: Five<Address | null>): string {
   if (externalId !== null) return `x:${externalId}`;
   const lowest = destinations.find((destination) => destination !== null);
-  return lowest === undefined || lowest === null ? 'd:' : `d:${addressKey(lowest)}`;
+  return lowest === undefined ? 'd:' : `d:${addressKey(lowest)}`;
 }
 
 /**
