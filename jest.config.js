@@ -27,7 +27,7 @@ const transform = {
 
 const common = {
   rootDir: __dirname,
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/scripts/jest-environment.js',
   transform,
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node'],
   // package.json "imports" names the compiled files; tests run the sources.
