@@ -1,6 +1,5 @@
 import { Command, CommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { ICommandHandler, IQueryHandler } from '@nestjs/cqrs';
-import { v5 as uuidv5 } from 'uuid';
 import { attemptUnderWay, classifyLease, classifyReport, conflict, decideTarget, notFound, OutdialError, streamOf } from '#dialing';
 import type {
   Attempt,
@@ -17,6 +16,7 @@ import type {
 } from '#dialing';
 import type { Position } from '#event-store';
 import { openAttempts } from '#read-models';
+import { derivedId } from './derived-id';
 import type { Candidate } from './hopper';
 import { candidateOf } from './hoppers';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
@@ -290,7 +290,7 @@ export class RecordDialAttemptHandler implements ICommandHandler<RecordDialAttem
     const { state: outdial } = await this.services.outdial(context, outdialId);
     const policy = await this.services.policyOf(outdial);
     const now = this.services.ports.clock.now();
-    const attemptId = uuidv5(`attempt ${targetId}`, context.commandId);
+    const attemptId = derivedId(context.commandId, `attempt ${targetId}`);
     const leaseMillis = leaseSeconds === null ? policy.dialTimeout + GRACE_MILLIS : leaseSeconds * 1000;
     const { result, position } = await this.services.streams.runOne(
       {

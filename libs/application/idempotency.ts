@@ -1,6 +1,6 @@
-import { v5 as uuidv5 } from 'uuid';
 import { OutdialError } from '#dialing';
 import type { StateStore } from '#event-store';
+import { derivedId } from './derived-id';
 import type { Clock, Scheduler } from './engine';
 import type { ClaimIntent } from './request';
 
@@ -56,7 +56,7 @@ export class Idempotency {
     execute: (commandId: string, intent: ClaimIntent) => Promise<KeptAnswer>,
   ): Promise<KeptAnswer> {
     const { actor, method, path, key } = request;
-    const recordKey = `idempotency/${uuidv5([actor, method, path, key].join('\n'), COMMANDS)}`;
+    const recordKey = `idempotency/${derivedId(COMMANDS, [actor, method, path, key].join('\n'))}`;
     const concurrent = this.running.get(recordKey);
     if (concurrent) {
       if (concurrent.bodyHash !== bodyHash) throw mismatch(key);

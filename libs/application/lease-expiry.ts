@@ -1,7 +1,7 @@
-import { v5 as uuidv5 } from 'uuid';
 import { attemptUnderWay, decideTarget, streamOf } from '#dialing';
 import type { Micros, Target } from '#dialing';
 import { expiringLeases } from '#read-models';
+import { derivedId } from './derived-id';
 import { LeaseQueue } from './lease-queue';
 import type { OpenLease } from './lease-queue';
 import type { RequestContext } from './request';
@@ -109,7 +109,7 @@ export class LeaseExpiry {
     const byCustomer = new Map<string, OpenLease[]>();
     for (const lease of due) byCustomer.set(lease.customerId, [...(byCustomer.get(lease.customerId) ?? []), lease]);
     for (const [customerId, leases] of byCustomer) {
-      const commandId = uuidv5(leases.map(({ attemptId }) => attemptId).join(), EXPIRY);
+      const commandId = derivedId(EXPIRY, leases.map(({ attemptId }) => attemptId).join());
       const outcomes = await this.services.streams.run(
         leases.map((lease) => expiryJob(lease, now)),
         { context: systemContext(customerId, commandId) },

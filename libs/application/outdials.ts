@@ -1,10 +1,10 @@
 import { Command, CommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { ICommandHandler, IQueryHandler } from '@nestjs/cqrs';
-import { v5 as uuidv5 } from 'uuid';
 import { decideOutdial, NO_ID, streamOf } from '#dialing';
 import type { Outdial, OutdialCommand, OutdialDetails } from '#dialing';
 import { getProgress, listOutdials } from '#read-models';
 import type { Progress } from '#read-models';
+import { derivedId } from './derived-id';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
 import { outdialNotFound, outplanNotFound, Services } from './services';
 import { OUTDIAL, OUTPLAN } from './streams';
@@ -102,7 +102,7 @@ export class CreateOutdialHandler implements ICommandHandler<CreateOutdial> {
 
   async execute({ context, details }: CreateOutdial): Promise<Versioned<Outdial>> {
     await refuseUnknownOutplan(this.services, context, details.outplanId);
-    const outdialId = uuidv5('outdial', context.commandId);
+    const outdialId = derivedId(context.commandId, 'outdial');
     const now = this.services.ports.clock.now();
     const { result, position } = await this.services.streams.runOne(
       {

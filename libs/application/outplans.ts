@@ -1,9 +1,9 @@
 import { Command, CommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { ICommandHandler, IQueryHandler } from '@nestjs/cqrs';
-import { v5 as uuidv5 } from 'uuid';
 import { decideOutplan, streamOf } from '#dialing';
 import type { Outplan, OutplanChanges, OutplanCommand, OutplanDetails } from '#dialing';
 import { listOutplans } from '#read-models';
+import { derivedId } from './derived-id';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
 import { outplanNotFound, Services } from './services';
 import { OUTPLAN } from './streams';
@@ -79,7 +79,7 @@ export class CreateOutplanHandler implements ICommandHandler<CreateOutplan> {
   constructor(private readonly services: Services) {}
 
   async execute({ context, details }: CreateOutplan): Promise<Versioned<Outplan>> {
-    const outplanId = uuidv5('outplan', context.commandId);
+    const outplanId = derivedId(context.commandId, 'outplan');
     const now = this.services.ports.clock.now();
     const { result, position } = await this.services.streams.runOne(
       {

@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache';
-import { v5 as uuidv5 } from 'uuid';
 import {
   decodeEvent,
   encodeEvent,
@@ -14,6 +13,7 @@ import {
 import type { AccessKey, Customer, Deployment, DialingEvent, EventContext, Outdial, Outplan, Target } from '#dialing';
 import { EMPTY_STREAM, StoreUnavailable } from '#event-store';
 import type { AppendLane, AppendRequest, AppendResult, EventStore, NewEvent, Position, RecordedEvent, StreamHead } from '#event-store';
+import { derivedId } from './derived-id';
 import type { RequestContext } from './request';
 
 /** A kind of stream: its name, and how its events become a state. The deciders stay in the core; this only says how to fold. */
@@ -268,7 +268,7 @@ export class Streams {
       causationId: context.commandId,
       ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
     };
-    return events.map((event, index) => ({ id: uuidv5(`${stream}/${index}`, context.commandId), ...encodeEvent(event, from) }));
+    return events.map((event, index) => ({ id: derivedId(context.commandId, `${stream}/${index}`), ...encodeEvent(event, from) }));
   }
 
   /** What has been appended after `base`, folded onto it. */
