@@ -1,5 +1,5 @@
 import type { DialingEvent } from '#dialing';
-import type { Position } from '#event-store';
+import type { Position, StreamHead } from '#event-store';
 import type { CollectionSchema, StoredDocument } from './read-store';
 
 /** A stored event, decoded, with where it stands. */
@@ -13,17 +13,35 @@ export interface Fact {
 }
 
 /**
- * A read model as a fold (architecture.md): which document an event belongs to, and what that document becomes. Pure; never an increment that
- * a redelivery could double, for the runner skips what a document has already folded.
+ * A read model as a fold ("Projections are folds", the architecture's rules): which document an event belongs to, and what that document
+ * becomes. Pure; never an increment that a redelivery could double, for the runner skips what a document has already folded.
  */
 export interface Projection<Doc> {
   readonly name: string;
   /** Raised whenever the fold or the fields change: a new generation is built. */
   readonly version: number;
   readonly schema: CollectionSchema;
-  /** null: this event is nothing to this model. */
-  documentId(event: DialingEvent): string | null;
+  /**
+   * The document that the events of a stream belong to; null: they are nothing to this model. By the stream's name alone, so that an event which cannot be
+   * read still names the document that lacks it.
+   */
+  documentId(stream: string): string | null;
+  /** Answers the same object when the event changes nothing of it. */
   evolve(document: Doc | null, fact: Fact): Doc;
+  /** The same for a run of facts of one document, for folds that are cheaper in one go. Equals `evolve` one by one. */
+  evolveAll?(document: Doc | null, facts: readonly Fact[]): Doc;
+  /**
+   * Of a model whose documents each fold exactly one whole stream: the last event folded. The runner then notices an event that is not the next one
+   * and folds that stream anew.
+   */
+  headOf?(document: Doc): StreamHead;
   /** The indexed fields of a document. */
   fields(document: Doc): StoredDocument['fields'];
 }
+
+/** Any projection: a list of models holds folds of different documents, and only the projection itself looks into its own. */
+export type AnyProjection = Projection<unknown>;
+
+/** What a generation built by these projections is told apart by. */
+export const versionsOf = (projections: readonly AnyProjection[]): Readonly<Record<string, number>> =>
+  Object.fromEntries(projections.map(({ name, version }) => [name, version]));

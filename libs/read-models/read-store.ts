@@ -5,38 +5,72 @@ import type { Position } from '#event-store';
  * adapter passes read-store.contract.ts.
  *
  * A *generation* is one complete build of all read models, with one checkpoint. Readers use one generation; another can be built beside it and be
- * promoted when it has caught up (architecture.md, "Projections are folds").
+ * promoted when it has caught up ("Projections are folds", the architecture's rules).
  */
 export type IndexValue = string | number | null;
 
-export interface StoredDocument {
+/** A document as it is read. */
+export interface ReadDocument {
   readonly id: string;
-  /** Of the last event folded into it. A write with an older position than the stored one changes nothing. */
+  /** Of the last event folded into it. A write with an older position than the stored one changes nothing; one with the same position replaces it. */
   readonly position: Position;
-  /** Declared by the collection; what queries can use. An array is a field with many values. */
-  readonly fields: Readonly<Record<string, IndexValue | readonly (string | number)[]>>;
   /** JSON text. */
   readonly body: string;
+  /** null, or JSON text (`Quarantine`): an event could not be folded into it. `body` is then what it was before that event. */
+  readonly quarantine: string | null;
+}
+
+/** A document as it is written. */
+export interface StoredDocument extends ReadDocument {
+  /** Declared by the collection; what queries can use; one that is absent is null. An array is a field with many values. */
+  readonly fields: Readonly<Record<string, IndexValue | readonly string[]>>;
+}
+
+/** Why a document is quarantined: the event that could not be folded. */
+export interface Quarantine {
+  readonly stream: string;
+  readonly revision: number;
+  readonly eventId: string;
+  readonly reason: string;
 }
 
 /** What a read model keeps, and how it is asked. */
 export interface CollectionSchema {
   readonly name: string;
   readonly fields: Readonly<Record<string, 'text' | 'integer' | 'texts'>>;
-  /** Each a list of fields, in order. A `texts` field may stand in an index of two: [field, texts field]. An index named sparse holds only rows where its last field is not null. */
-  readonly indexes: readonly { readonly fields: readonly string[]; readonly sparse?: boolean }[];
+  readonly indexes: readonly IndexSchema[];
 }
 
-/** Documents where all of `where` holds. The adapter answers from an index that starts with the `where` fields, then the `order` fields. */
+export interface IndexSchema {
+  /** In order; documents of equal fields follow each other by id. At most one of them a `texts` field: a row for each of its values. */
+  readonly fields: readonly string[];
+  /** Holds only documents where none of its fields is null. */
+  readonly sparse?: boolean;
+}
+
+/**
+ * Documents where all of `where` holds. Answered from an index that starts with `where` fields and goes on with the field of `order` (or `range`): the one
+ * that covers the most `where` fields, the first declared of equals; other `where` fields are checked row by row. A query that no index serves is refused: it is
+ * a mistake in a read model. Quarantined documents match nothing.
+ */
 export interface FindQuery {
   readonly collection: string;
   /** Field equals value; on a `texts` field: one of its values equals it. */
   readonly where: Readonly<Record<string, IndexValue>>;
   /** One field's bounds; null values never match. */
-  readonly range?: { readonly field: string; readonly above?: IndexValue; readonly from?: IndexValue; readonly below?: IndexValue; readonly upTo?: IndexValue };
-  /** Sorted by `field`, then by id in the same direction. */
-  readonly order?: { readonly field: string; readonly direction: 'ascending' | 'descending' };
-  /** Continues strictly after the row with this field value and id in that order (no id: after all rows with that value). */
+  readonly range?: {
+    readonly field: string;
+    readonly above?: IndexValue;
+    readonly from?: IndexValue;
+    readonly below?: IndexValue;
+    readonly upTo?: IndexValue;
+  };
+  /**
+   * Sorted by `field`, then by `then` where it is given, then by id, all in the same direction (ids compared as strings, code unit by code unit).
+   * Documents that lack one of these fields are left out. Without an order they come in any.
+   */
+  readonly order?: { readonly field: string; readonly then?: string; readonly direction: 'ascending' | 'descending' };
+  /** Continues strictly after the row with this field value and id in that order (no id: after all rows with that value). Not with `then`. */
   readonly after?: { readonly value: string | number; readonly id?: string };
   readonly limit: number;
 }
@@ -49,13 +83,16 @@ export type ReadOperation =
 
 export interface ReadAnswer {
   /** For get and find; get leaves out what is not there. */
-  readonly documents: readonly StoredDocument[];
+  readonly documents: readonly ReadDocument[];
   /** For count; else the number of documents. */
   readonly count: number;
 }
 
 export interface ReadStore {
-  /** Runs the operations, on one snapshot where the engine has them; `position` is the live generation's checkpoint they were answered at (or an earlier one). */
+  /**
+   * Runs the operations, on one snapshot where the engine has them; `position` is the live generation's checkpoint they were answered at (or an earlier one).
+   * Without a live generation of the versions this reader was made for: no documents, at START.
+   */
   read(operations: readonly ReadOperation[]): Promise<{ readonly answers: readonly ReadAnswer[]; readonly position: Position }>;
   /** The live generation's checkpoint. */
   position(): Promise<Position>;
@@ -78,22 +115,36 @@ export interface WriteBatch {
   readonly checkpoint: { readonly from: Position; readonly to: Position };
 }
 
+export interface QuarantinedDocument extends Quarantine {
+  readonly collection: string;
+  readonly id: string;
+}
+
 /** One generation, as its builder writes it. */
 export interface GenerationWriter {
   readonly name: string;
   position(): Promise<Position>;
-  load(collection: string, ids: readonly string[]): Promise<readonly StoredDocument[]>;
+  /** Leaves out what is not there. Quarantined ones too. */
+  load(collection: string, ids: readonly string[]): Promise<readonly ReadDocument[]>;
   /** Guarded documents first, then the checkpoint. False: another owner moved the checkpoint; nothing of it may be assumed. */
   commit(batch: WriteBatch): Promise<boolean>;
+  /**
+   * Makes what queries need beside the documents (indexes). A build calls it when it has first caught up: far cheaper than keeping indexes through a whole
+   * rebuild. Nothing when it is prepared already.
+   */
+  prepare(): Promise<void>;
+  /** The documents that are marked. */
+  quarantined(): Promise<readonly QuarantinedDocument[]>;
   close(): Promise<void>;
 }
 
 /** Where generations are made, listed, promoted and retired. */
 export interface Generations {
   list(): Promise<readonly GenerationStatus[]>;
-  /** Opens an existing generation, or makes an empty one of these versions. */
+  /** Opens an existing generation, or makes an empty one of these versions; rejects when it exists with others. */
   open(name: string, versions: Readonly<Record<string, number>>): Promise<GenerationWriter>;
+  /** Makes it the one that readers use, atomically. Rejects when it is not prepared. */
   promote(name: string): Promise<void>;
-  /** Not the live one. */
+  /** Removes it, its writer closed; nothing when it is not there. Rejects for the live one. */
   retire(name: string): Promise<void>;
 }

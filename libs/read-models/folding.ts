@@ -1,0 +1,183 @@
+import { LRUCache } from 'lru-cache';
+import type { DialingEvent } from '#dialing';
+import { START, type Position } from '#event-store';
+import type { AnyProjection, Fact } from './projection';
+import type { Quarantine, ReadDocument, StoredDocument } from './read-store';
+
+/** An event that could not be decoded, where it stands. */
+export interface UnreadableFact extends Omit<Fact, 'event'> {
+  readonly event: null;
+  readonly error: Error;
+}
+
+/** A document as its builder holds it: parsed once, written whole. */
+interface HeldDocument {
+  readonly position: Position;
+  /** null: nothing was folded yet. */
+  readonly document: unknown;
+  readonly quarantine: string | null;
+}
+
+const NOTHING: HeldDocument = { position: START, document: null, quarantine: null };
+
+/** A stream whose next event is not the one that follows what its document has folded: it has to be folded anew up to this event. */
+export interface Gap {
+  readonly documentId: string;
+  readonly fact: Fact | UnreadableFact;
+}
+
+/**
+ * The documents of one projection while a generation is built: those changed since the last commit, and the last ones used, as objects. Knows no
+ * store: its caller loads what is `missing` and writes what was `changed`.
+ */
+export class Folding {
+  private readonly changed = new Map<string, HeldDocument>();
+  private readonly recent: LRUCache<string, HeldDocument>;
+  private readonly admitted = new Map<string, HeldDocument>();
+  private readonly found: Quarantine[] = [];
+
+  constructor(
+    readonly projection: AnyProjection,
+    /** Documents kept beside the changed ones. */
+    cached: number,
+  ) {
+    this.recent = new LRUCache({ max: cached });
+  }
+
+  /** Documents that a commit would write. */
+  get pending(): number {
+    return this.changed.size;
+  }
+
+  /**
+   * Which documents have to be loaded before these facts are folded. The first event of a stream needs none: should the document exist after all (the
+   * event is delivered again), the guarded write keeps the newer one.
+   */
+  missing(facts: ReadonlyMap<string, readonly (Fact | UnreadableFact)[]>): readonly string[] {
+    const missing: string[] = [];
+    for (const [id, [first]] of facts) {
+      const begins = this.projection.headOf !== undefined && first?.revision === 0;
+      if (!begins && !this.changed.has(id) && !this.recent.has(id)) missing.push(id);
+    }
+    return missing;
+  }
+
+  /** Takes in loaded documents, for the next `fold`. */
+  admit(documents: readonly ReadDocument[]): void {
+    for (const { id, position, body, quarantine } of documents) {
+      this.admitted.set(id, { position, document: JSON.parse(body) as unknown, quarantine });
+    }
+  }
+
+  /** Folds facts by document, in the order of the log. Answers the streams that must be folded anew; nothing of them was folded. */
+  fold(facts: ReadonlyMap<string, readonly (Fact | UnreadableFact)[]>): readonly Gap[] {
+    const gaps: Gap[] = [];
+    for (const [id, run] of facts) {
+      const gap = this.foldDocument(id, run);
+      if (gap !== null) gaps.push(gap);
+    }
+    this.admitted.clear();
+    return gaps;
+  }
+
+  /** Replaces a document by the fold of its whole stream. */
+  refold(id: string, stream: readonly (Fact | UnreadableFact)[]): void {
+    this.keep(id, this.foldRun(NOTHING, stream));
+  }
+
+  /** What is to be written. */
+  documents(): readonly StoredDocument[] {
+    return Array.from(this.changed, ([id, { position, document, quarantine }]) => ({
+      id,
+      position,
+      // A document that lacks an event is in no index: it is neither listed nor handed out.
+      fields: quarantine === null ? this.projection.fields(document) : {},
+      body: JSON.stringify(document),
+      quarantine,
+    }));
+  }
+
+  /** They were written. Answers what was quarantined since the last time. */
+  committed(): readonly Quarantine[] {
+    for (const [id, held] of this.changed) this.recent.set(id, held);
+    this.changed.clear();
+    return this.found.splice(0);
+  }
+
+  private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[]): Gap | null {
+    const held = this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
+    // What is quarantined stays as it is until it is folded anew as a whole.
+    if (held.quarantine !== null) return null;
+    const news = run.filter(({ position }) => position > held.position);
+    const gap = this.gapBefore(held, news);
+    if (gap !== undefined) return { documentId: id, fact: gap };
+    const folded = this.foldRun(held, news);
+    if (folded.document !== held.document || folded.quarantine !== null) this.keep(id, folded);
+    return null;
+  }
+
+  private gapBefore(held: HeldDocument, news: readonly (Fact | UnreadableFact)[]): Fact | UnreadableFact | undefined {
+    if (this.projection.headOf === undefined) return undefined;
+    const first = held.document === null ? 0 : this.projection.headOf(held.document).revision + 1;
+    return news.find(({ revision }, index) => revision !== first + index);
+  }
+
+  private foldRun(held: HeldDocument, run: readonly (Fact | UnreadableFact)[]): HeldDocument {
+    const unreadable = run.findIndex(({ event }) => event === null);
+    const facts = (unreadable < 0 ? run : run.slice(0, unreadable)) as readonly Fact[];
+    const folded = this.foldFacts(held, facts);
+    const broken = run[unreadable];
+    return broken?.event === null && folded.quarantine === null ? this.quarantine(folded, broken, broken.error) : folded;
+  }
+
+  private foldFacts(held: HeldDocument, facts: readonly Fact[]): HeldDocument {
+    const last = facts.at(-1);
+    if (last === undefined) return held;
+    if (this.projection.evolveAll !== undefined) {
+      try {
+        return { position: last.position, document: this.projection.evolveAll(held.document, facts), quarantine: null };
+      } catch {
+        // One by one, to find the event that cannot be folded and keep what came before it.
+      }
+    }
+    let { position, document } = held;
+    for (const fact of facts) {
+      try {
+        document = this.projection.evolve(document, fact);
+        position = fact.position;
+      } catch (error) {
+        return this.quarantine({ position, document, quarantine: null }, fact, error);
+      }
+    }
+    return { position, document, quarantine: null };
+  }
+
+  private quarantine(held: HeldDocument, fact: Fact | UnreadableFact, error: unknown): HeldDocument {
+    const reason = error instanceof Error ? error.message : String(error);
+    const mark: Quarantine = { stream: fact.stream, revision: fact.revision, eventId: fact.id, reason };
+    this.found.push(mark);
+    return { position: fact.position, document: held.document, quarantine: JSON.stringify(mark) };
+  }
+
+  private keep(id: string, held: HeldDocument): void {
+    this.changed.set(id, held);
+  }
+}
+
+/** Groups facts by the document of a projection they belong to, in the order of the log. */
+export function byDocument(
+  projection: AnyProjection,
+  facts: readonly (Fact | UnreadableFact)[],
+): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
+  const groups = new Map<string, (Fact | UnreadableFact)[]>();
+  for (const fact of facts) {
+    const id = projection.documentId(fact.stream);
+    if (id === null) continue;
+    const group = groups.get(id);
+    if (group === undefined) groups.set(id, [fact]);
+    else group.push(fact);
+  }
+  return groups;
+}
+
+export type Decode = (event: { readonly type: string; readonly data: string; readonly metadata: string }) => DialingEvent;

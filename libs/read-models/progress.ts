@@ -1,0 +1,291 @@
+import {
+  five,
+  type Change,
+  type DestinationIndex,
+  type Five,
+  type Micros,
+  type Outcome,
+  type OutdialMode,
+  type ReportedOutcome,
+  type Standing,
+  type TargetEvent,
+} from '#dialing';
+import { documentOf, eventsOf, MisplacedEvent, subjectOf } from './documents';
+import type { Fact, Projection } from './projection';
+import type { FindQuery, ReadStore } from './read-store';
+import { dueAfter, TARGET_EVENTS } from './targets';
+
+/** How attempts are counted: by how they ended, or as still under way. Released ones are not counted. */
+export type CountedOutcome = ReportedOutcome | 'under_way';
+export type OutcomeCounts = Readonly<Record<CountedOutcome, number>>;
+
+/** The counters of one outdial: kept from its targets' events alone, each of which tells what its target was before and is after. */
+export interface ProgressDocument {
+  /** Targets that are not gone, by status. (A deleted target whose attempt is under way still counts.) */
+  readonly statuses: Readonly<Record<Standing['status'], number>>;
+  readonly doneReasons: Readonly<Record<NonNullable<Standing['doneReason']>, number>>;
+  /** Targets not gone that were tried at least once in their present life. */
+  readonly attempted: number;
+  readonly outcomes: OutcomeCounts;
+  readonly attemptsByDestination: Five<number>;
+  readonly answeredByDestination: Five<number>;
+  readonly idleByMinute: IdleMinutes;
+}
+
+/**
+ * How many idle targets are due in which minute (since 1970). All minutes up to `settled` are counted in `past`, so that the document stays small however
+ * long the outdial runs. `settled` trails the newest event by two minutes: a reader whose clock is a little behind still finds its own minute apart.
+ */
+export interface IdleMinutes {
+  readonly settled: number;
+  readonly past: number;
+  /** [minute, targets], ascending. */
+  readonly minutes: readonly (readonly [number, number])[];
+}
+
+const MINUTE = 60_000_000;
+const SETTLED_AFTER = 2;
+const minuteOf = (time: Micros): number => Math.floor(time / MINUTE);
+
+const NO_OUTCOMES: OutcomeCounts = {
+  under_way: 0,
+  answered: 0,
+  busy: 0,
+  no_answer: 0,
+  failed: 0,
+  canceled: 0,
+  rejected: 0,
+  machine: 0,
+  fax: 0,
+  congestion: 0,
+  invalid_number: 0,
+  unknown: 0,
+};
+
+const EMPTY: ProgressDocument = {
+  statuses: { idle: 0, progressing: 0, done: 0 },
+  doneReasons: { answered: 0, exhausted: 0, canceled: 0 },
+  attempted: 0,
+  outcomes: NO_OUTCOMES,
+  attemptsByDestination: [0, 0, 0, 0, 0],
+  answeredByDestination: [0, 0, 0, 0, 0],
+  idleByMinute: { settled: 0, past: 0, minutes: [] },
+};
+
+const isTargetEvent = eventsOf<TargetEvent>(TARGET_EVENTS);
+
+export const progress: Projection<ProgressDocument> = {
+  name: 'progress',
+  version: 1,
+  schema: { name: 'progress', fields: {}, indexes: [] },
+  documentId: (stream) => subjectOf('outdialtarget', stream)?.split('.')[0] ?? null,
+  evolve: (document, fact) => countAll(document, [fact]),
+  evolveAll: countAll,
+  fields: () => ({}),
+};
+
+function countAll(document: ProgressDocument | null, facts: readonly Fact[]): ProgressDocument {
+  const tally = new Tally(document ?? EMPTY);
+  for (const { event } of facts) {
+    if (!isTargetEvent(event)) throw new MisplacedEvent('progress', event.type);
+    tally.count(event);
+  }
+  return tally.document();
+}
+
+/** A document being counted on: a run of thousands of events is folded on one copy instead of thousands. */
+class Tally {
+  private readonly statuses: Record<Standing['status'], number>;
+  private readonly doneReasons: Record<NonNullable<Standing['doneReason']>, number>;
+  private readonly outcomes: Record<CountedOutcome, number>;
+  private readonly attemptsByDestination: number[];
+  private readonly answeredByDestination: number[];
+  private readonly idle: Map<number, number>;
+  private attempted: number;
+  private newestMinute: number;
+  private past: number;
+
+  constructor(private readonly before: ProgressDocument) {
+    this.statuses = { ...before.statuses };
+    this.doneReasons = { ...before.doneReasons };
+    this.outcomes = { ...before.outcomes };
+    this.attemptsByDestination = [...before.attemptsByDestination];
+    this.answeredByDestination = [...before.answeredByDestination];
+    this.attempted = before.attempted;
+    this.idle = new Map(before.idleByMinute.minutes);
+    this.past = before.idleByMinute.past;
+    this.newestMinute = before.idleByMinute.settled + SETTLED_AFTER;
+  }
+
+  count(event: TargetEvent): void {
+    this.newestMinute = Math.max(this.newestMinute, minuteOf(event.tm));
+    switch (event.type) {
+      case 'LeaseExtended':
+      case 'OutcomeAnnotated':
+        return;
+      case 'TargetAdded':
+      case 'TargetUpdated':
+      case 'DestinationExhausted':
+      case 'TargetCanceled':
+      case 'TargetEnded':
+      case 'TargetRemoved':
+        break;
+      case 'DialAttemptStarted':
+        this.attempt('under_way', event.attempt.destinationIndex, 1);
+        break;
+      case 'OutcomeRecorded':
+        this.attempt('under_way', event.destinationIndex, -1);
+        this.attempt(event.outcome, event.destinationIndex, 1);
+        break;
+      case 'LeaseExpired':
+        this.attempt('under_way', event.destinationIndex, -1);
+        this.attempt('unknown', event.destinationIndex, 1);
+        break;
+      case 'LeaseReleased':
+        this.attempt('under_way', event.destinationIndex, -1);
+        break;
+      case 'LateOutcomeRecorded':
+        this.attempt(event.previousOutcome, event.destinationIndex, -1);
+        this.attempt(event.outcome, event.destinationIndex, 1);
+        break;
+    }
+    this.move(event.change);
+  }
+
+  document(): ProgressDocument {
+    return {
+      statuses: this.statuses,
+      doneReasons: this.doneReasons,
+      attempted: this.attempted,
+      outcomes: this.outcomes,
+      attemptsByDestination: five((index) => this.attemptsByDestination[index] ?? 0),
+      answeredByDestination: five((index) => this.answeredByDestination[index] ?? 0),
+      idleByMinute: this.settle(),
+    };
+  }
+
+  private attempt(outcome: Outcome | 'under_way', index: DestinationIndex, by: 1 | -1): void {
+    if (outcome === 'released') return;
+    this.outcomes[outcome] += by;
+    add(this.attemptsByDestination, index, by);
+    if (outcome === 'answered') add(this.answeredByDestination, index, by);
+  }
+
+  private move({ before, after }: Change): void {
+    if (before !== null) this.stand(before, -1);
+    this.stand(after, 1);
+  }
+
+  private stand(standing: Standing, by: 1 | -1): void {
+    if (standing.gone) return;
+    this.statuses[standing.status] += by;
+    if (standing.doneReason !== null) this.doneReasons[standing.doneReason] += by;
+    if (standing.tryCounts.some((count) => count > 0)) this.attempted += by;
+    if (standing.due !== null) this.due(minuteOf(standing.due), by);
+  }
+
+  private due(minute: number, by: 1 | -1): void {
+    if (minute <= this.before.idleByMinute.settled) this.past += by;
+    else this.idle.set(minute, (this.idle.get(minute) ?? 0) + by);
+  }
+
+  private settle(): IdleMinutes {
+    const settled = this.newestMinute - SETTLED_AFTER;
+    const minutes: (readonly [number, number])[] = [];
+    let past = this.past;
+    for (const [minute, count] of this.idle) {
+      if (minute <= settled) past += count;
+      else if (count !== 0) minutes.push([minute, count]);
+    }
+    return { settled, past, minutes: minutes.sort(([a], [b]) => a - b) };
+  }
+}
+
+const add = (counts: number[], index: DestinationIndex, by: number): void => {
+  counts[index] = (counts[index] ?? 0) + by;
+};
+
+/** GET progress (the API contract, Outdials), and what a console shows beside it. Counts of attempts leave out released ones. */
+export interface Progress {
+  readonly targets: { readonly total: number; readonly idle: number; readonly progressing: number; readonly done: number };
+  readonly done: { readonly answered: number; readonly exhausted: number; readonly canceled: number };
+  readonly attempts: {
+    readonly total: number;
+    readonly byOutcome: OutcomeCounts;
+    readonly byDestination: Five<number>;
+    readonly answeredByDestination: Five<number>;
+  };
+  /** Idle targets due by `tm`; 0 unless the outdial is active. */
+  readonly callable: number;
+  /** Idle targets not due yet, whatever the outdial's mode. */
+  readonly waiting: number;
+  /** The next moment after `tm` at which a target becomes due; null when none will, or when the outdial is not active. */
+  readonly nextCallableAt: Micros | null;
+  /** Share of the targets that were attempted at least once, 0 … 1; 0 when there are none. */
+  readonly penetration: number;
+  /** Answered ÷ ended attempts, 0 … 1; 0 when none has ended. */
+  readonly connectRate: number;
+  /** What "now" was. */
+  readonly tm: Micros;
+}
+
+/**
+ * Exact, and as cheap for a million targets as for ten: counters, and the targets due within the current minute counted by their index, on one snapshot.
+ * A deleted outdial is asked for as `archived`: neither hands anything out. Throws `DocumentQuarantined`.
+ */
+export async function getProgress(
+  store: ReadStore,
+  { outdialId, mode, now }: { readonly outdialId: string; readonly mode: OutdialMode; readonly now: Micros },
+): Promise<Progress> {
+  const minute = minuteOf(now);
+  const { document, counted, next } = await readCounters(store, outdialId, { from: minute * MINUTE, upTo: now }, now);
+  if (document.idleByMinute.settled < minute) {
+    const due = document.idleByMinute.past + sum(document.idleByMinute.minutes.map(([at, count]) => (at < minute ? count : 0))) + counted;
+    return progressOf(document, due, next, mode, now);
+  }
+  // An event far ahead of this clock has settled the current minute, too: only the index can tell its targets apart.
+  const all = await readCounters(store, outdialId, { upTo: now }, now);
+  return progressOf(all.document, all.counted, all.next, mode, now);
+}
+
+async function readCounters(
+  store: ReadStore,
+  outdialId: string,
+  due: { readonly from?: Micros; readonly upTo: Micros },
+  now: Micros,
+): Promise<{ document: ProgressDocument; counted: number; next: Micros | null }> {
+  const range: FindQuery['range'] = { field: 'due', ...due };
+  const { answers } = await store.read([
+    { kind: 'get', collection: 'progress', ids: [outdialId] },
+    { kind: 'count', query: { collection: 'targets', where: { outdial: outdialId }, range } },
+    { kind: 'find', query: dueAfter(outdialId, now) },
+  ]);
+  const stored = answers[0]?.documents[0];
+  const next = answers[2]?.documents[0];
+  return {
+    document: stored === undefined ? EMPTY : documentOf<ProgressDocument>(stored),
+    counted: answers[1]?.count ?? 0,
+    next: next === undefined ? null : documentOf<{ state: Standing }>(next).state.due,
+  };
+}
+
+function progressOf(document: ProgressDocument, due: number, next: Micros | null, mode: OutdialMode, now: Micros): Progress {
+  const { statuses, doneReasons, attempted, outcomes, attemptsByDestination, answeredByDestination } = document;
+  const total = statuses.idle + statuses.progressing + statuses.done;
+  const attempts = sum(Object.values(outcomes));
+  const ended = attempts - outcomes.under_way;
+  const active = mode === 'active';
+  return {
+    targets: { total, ...statuses },
+    done: doneReasons,
+    attempts: { total: attempts, byOutcome: outcomes, byDestination: attemptsByDestination, answeredByDestination },
+    callable: active ? due : 0,
+    waiting: statuses.idle - due,
+    nextCallableAt: active ? next : null,
+    penetration: total === 0 ? 0 : attempted / total,
+    connectRate: ended === 0 ? 0 : outcomes.answered / ended,
+    tm: now,
+  };
+}
+
+const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);

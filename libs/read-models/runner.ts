@@ -1,0 +1,252 @@
+import type { EventBatch, Position, RecordedEvent } from '#event-store';
+import { byDocument, Folding, type Decode, type UnreadableFact } from './folding';
+import type { AnyProjection, Fact } from './projection';
+import type { GenerationWriter, Quarantine, StoredDocument } from './read-store';
+
+/** The part of the event store that projections follow. */
+export interface ProjectionLog {
+  subscribe(after: Position, signal: AbortSignal): AsyncIterable<EventBatch>;
+  readStream(stream: string): Promise<readonly RecordedEvent[]>;
+}
+
+export interface ProjectionLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface Commit {
+  readonly position: Position;
+  /** No later event existed when the last of these was read. */
+  readonly caughtUp: boolean;
+  readonly events: number;
+  readonly documents: number;
+  /** Documents newly marked. */
+  readonly quarantined: readonly Quarantine[];
+}
+
+export type RunEnd =
+  | { readonly reason: 'stopped' }
+  /** Another owner moved the checkpoint: it builds this generation now. */
+  | { readonly reason: 'ownership-lost' }
+  /** A newer release wrote this event; only it can build these read models. */
+  | { readonly reason: 'unknown-event-type'; readonly type: string; readonly position: Position };
+
+export interface RunnerOptions {
+  readonly log: ProjectionLog;
+  /** Throws an error with the code `UnknownEventType` for what a newer release wrote; any other error means that the event is malformed. */
+  readonly decode: Decode;
+  readonly projections: readonly AnyProjection[];
+  readonly writer: GenerationWriter;
+  readonly signal: AbortSignal;
+  /** Resolves after some milliseconds, or when the signal aborts. */
+  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  /** Awaited: the runner goes on when it has resolved. */
+  readonly onCommitted: (commit: Commit) => void | Promise<void>;
+  readonly logger: ProjectionLogger;
+  readonly limits?: Partial<RunnerLimits>;
+}
+
+export interface RunnerLimits {
+  /** Events folded before a commit while the log is ahead. The first commits are small, so that a short lag is made up in small steps. */
+  readonly firstEvents: number;
+  readonly mostEvents: number;
+  /** Documents a commit writes at most, roughly; what bounds the memory of a rebuild. */
+  readonly mostDocuments: number;
+  /** Unchanged documents kept, for each projection. */
+  readonly cachedDocuments: number;
+}
+
+const LIMITS: RunnerLimits = { firstEvents: 1_000, mostEvents: 64_000, mostDocuments: 20_000, cachedDocuments: 20_000 };
+
+/**
+ * Keeps one generation up to date with the log until it is stopped, loses it, or meets an event of a newer release. When it resolves nothing of it is
+ * under way any more. Errors of the store and the log are retried for ever; they end nothing.
+ */
+export async function runProjections(options: RunnerOptions): Promise<RunEnd> {
+  try {
+    return await new Run(options).follow();
+  } catch (error) {
+    if (error instanceof Stopped) return { reason: 'stopped' };
+    if (error instanceof OwnershipLost) return { reason: 'ownership-lost' };
+    if (error instanceof NewerEvent) return { reason: 'unknown-event-type', type: error.type, position: error.position };
+    throw error;
+  }
+}
+
+class Stopped extends Error {}
+class OwnershipLost extends Error {}
+
+/** An event of a type that this release does not know. */
+class NewerEvent extends Error {
+  constructor(
+    readonly type: string,
+    readonly position: Position,
+  ) {
+    super(newerRelease(type, position));
+  }
+}
+
+/** What to tell of an event type that is not known. */
+export const newerRelease = (type: string, position: Position): string =>
+  `The event ${type} at ${position} was written by a newer release: run that release, or a newer one.`;
+
+class Run {
+  private readonly foldings: readonly Folding[];
+  private readonly limits: RunnerLimits;
+  /** The stored checkpoint, and what has been folded since. */
+  private committed: Position = '';
+  private folded: Position = '';
+  private events = 0;
+  private mostEvents: number;
+
+  constructor(private readonly options: RunnerOptions) {
+    this.limits = { ...LIMITS, ...options.limits };
+    this.mostEvents = this.limits.firstEvents;
+    this.foldings = options.projections.map((projection) => new Folding(projection, this.limits.cachedDocuments));
+  }
+
+  async follow(): Promise<RunEnd> {
+    const { log, signal, writer } = this.options;
+    this.committed = await this.persist('read the checkpoint', () => writer.position());
+    this.folded = this.committed;
+    for (let failures = 0; ;) {
+      try {
+        // What was folded and not committed is still there: the log is taken up again behind it.
+        for await (const batch of log.subscribe(this.folded, signal)) {
+          await this.take(batch);
+          failures = 0;
+        }
+        if (signal.aborted) throw new Stopped();
+        throw new Error('The subscription ended.');
+      } catch (error) {
+        failures += 1;
+        await this.pause(error, failures, 'follow the log');
+      }
+    }
+  }
+
+  private async take(batch: EventBatch): Promise<void> {
+    if (this.options.signal.aborted) throw new Stopped();
+    await this.fold(batch.events);
+    this.folded = batch.position;
+    this.events += batch.events.length;
+    const documents = this.foldings.reduce((total, folding) => total + folding.pending, 0);
+    if (!batch.caughtUp && this.events < this.mostEvents && documents < this.limits.mostDocuments) return;
+    await this.commit(batch.caughtUp);
+    this.mostEvents = batch.caughtUp ? this.limits.firstEvents : Math.min(2 * this.mostEvents, this.limits.mostEvents);
+  }
+
+  private async fold(events: readonly RecordedEvent[]): Promise<void> {
+    const facts = this.decodeAll(events);
+    for (const folding of this.foldings) {
+      const { projection } = folding;
+      const groups = byDocument(projection, facts);
+      const missing = folding.missing(groups);
+      if (missing.length > 0) {
+        folding.admit(await this.persist('load documents', () => this.options.writer.load(projection.schema.name, missing)));
+      }
+      for (const { documentId, fact } of folding.fold(groups)) {
+        const { stream, revision } = fact;
+        this.options.logger.warn(
+          { stream, revision, projection: projection.name },
+          'an event is not the next one of its document: folding its stream anew',
+        );
+        folding.refold(documentId, await this.readUpTo(fact));
+      }
+    }
+  }
+
+  /** Decodes each event once for all projections; leaves out streams that none of them folds. */
+  private decodeAll(events: readonly RecordedEvent[]): readonly (Fact | UnreadableFact)[] {
+    const { decode, projections } = this.options;
+    const facts: (Fact | UnreadableFact)[] = [];
+    for (const recorded of events) {
+      if (projections.some((projection) => projection.documentId(recorded.stream) !== null)) facts.push(factOf(recorded, decode));
+    }
+    return facts;
+  }
+
+  /** A stream from its beginning; at least up to an event that is known to be there, also from a store that is still behind. */
+  private async readUpTo(fact: Fact | UnreadableFact): Promise<readonly (Fact | UnreadableFact)[]> {
+    const { log, decode } = this.options;
+    return this.persist('read a stream', async () => {
+      const recorded = await log.readStream(fact.stream);
+      const last = recorded.at(-1);
+      if (last === undefined || last.revision < fact.revision)
+        throw new Error(`${fact.stream} was read without its event ${fact.revision}.`);
+      return recorded.map((event) => factOf(event, decode));
+    });
+  }
+
+  private async commit(caughtUp: boolean): Promise<void> {
+    const { writer, onCommitted, logger } = this.options;
+    const documents = new Map<string, readonly StoredDocument[]>();
+    for (const folding of this.foldings) {
+      if (folding.pending > 0) documents.set(folding.projection.schema.name, folding.documents());
+    }
+    const checkpoint = { from: this.committed, to: this.folded };
+    if (documents.size > 0 || checkpoint.from !== checkpoint.to) {
+      let failed = false;
+      const written = await this.persist('write documents', async () => {
+        // After a failure nobody knows whether it was written; a second try would then take itself for another owner.
+        if (failed && (await writer.position()) === checkpoint.to) return true;
+        failed = true;
+        return writer.commit({ documents, checkpoint });
+      });
+      if (!written) throw new OwnershipLost();
+    }
+    const quarantined = this.foldings.flatMap((folding) => folding.committed());
+    for (const mark of quarantined) logger.error(mark, 'an event could not be folded: its document is quarantined');
+    const commit: Commit = {
+      position: checkpoint.to,
+      caughtUp,
+      events: this.events,
+      documents: Array.from(documents.values()).reduce((total, { length }) => total + length, 0),
+      quarantined,
+    };
+    this.committed = checkpoint.to;
+    this.events = 0;
+    await onCommitted(commit);
+  }
+
+  /** Tries until it succeeds, less and less often. */
+  private async persist<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await attempt();
+      } catch (error) {
+        await this.pause(error, failures, what);
+      }
+    }
+  }
+
+  /** Waits after an error that passes; throws what ends the run. */
+  private async pause(error: unknown, failures: number, what: string): Promise<void> {
+    const { signal, wait, logger } = this.options;
+    if (error instanceof Stopped || error instanceof OwnershipLost || error instanceof NewerEvent) throw error;
+    if (signal.aborted) throw new Stopped();
+    logger.warn({ err: error, failures }, `could not ${what}: trying again`);
+    await wait(backoff(failures), signal);
+    // The signal may have come while it waited, whatever was known of it before.
+    if (this.options.signal.aborted) throw new Stopped();
+  }
+}
+
+/** Milliseconds before the next try: 50, 100, … 5,000. No jitter: a generation has one owner. */
+export const backoff = (failures: number): number => Math.min(5_000, 50 * 2 ** (failures - 1));
+
+/** Decodes an event; what is malformed becomes an unreadable fact. Throws `NewerEvent`. */
+export function factOf(
+  { type, data, metadata, stream, revision, position, hash, id }: RecordedEvent,
+  decode: Decode,
+): Fact | UnreadableFact {
+  try {
+    return { event: decode({ type, data, metadata }), stream, revision, position, hash, id };
+  } catch (error) {
+    if (codeOf(error) === 'UnknownEventType') throw new NewerEvent(type, position);
+    return { event: null, error: error instanceof Error ? error : new Error(String(error)), stream, revision, position, hash, id };
+  }
+}
+
+const codeOf = (error: unknown): unknown => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined);

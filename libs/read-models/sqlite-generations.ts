@@ -1,0 +1,268 @@
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { START, type Position } from '#event-store';
+import { sameVersions } from './generations';
+import type { AnyProjection } from './projection';
+import type {
+  CollectionSchema,
+  Generations,
+  GenerationStatus,
+  GenerationWriter,
+  Quarantine,
+  QuarantinedDocument,
+  ReadDocument,
+  StoredDocument,
+  WriteBatch,
+} from './read-store';
+import { fieldNames, GENERATION_TABLE, getSql, indexStatements, quarantinedSql, tableStatements, upsertSql } from './sqlite-schema';
+
+/**
+ * Generations as files: `read-<name>.db` each, and `read-current.json` that names the one readers use. docs/adr/0004-read-model-generations.md says why one
+ * file holds all read models.
+ */
+const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const FILE = /^read-([a-z0-9][a-z0-9-]{0,62})\.db$/;
+
+export function generationFile(directory: string, name: string): string {
+  if (!NAME.test(name)) throw new Error(`A generation's name is lower-case letters, digits and dashes, not ${JSON.stringify(name)}.`);
+  return join(directory, `read-${name}.db`);
+}
+
+const pointerFile = (directory: string): string => join(directory, 'read-current.json');
+
+/** The generation that readers use; null when there is none yet. */
+export function liveGeneration(directory: string): string | null {
+  if (!existsSync(pointerFile(directory))) return null;
+  const { name } = JSON.parse(readFileSync(pointerFile(directory), 'utf8')) as { name: string };
+  return existsSync(generationFile(directory, name)) ? name : null;
+}
+
+/** The generation row of an open file; null when the file was cut off before it was made. */
+export function readGeneration(
+  db: Database.Database,
+): { readonly versions: Readonly<Record<string, number>>; readonly position: Position; readonly prepared: boolean } | null {
+  const made = db.prepare(`SELECT 1 FROM sqlite_master WHERE name = 'generation'`).get() !== undefined;
+  const row = made
+    ? (db.prepare('SELECT versions, position, prepared FROM generation').get() as
+        { versions: string; position: string; prepared: number } | undefined)
+    : undefined;
+  if (row === undefined) return null;
+  return { versions: JSON.parse(row.versions) as Record<string, number>, position: row.position, prepared: row.prepared === 1 };
+}
+
+/** The generations of one directory, for collections of these read models. One process may write them. */
+export function openSqliteGenerations(options: {
+  readonly directory: string;
+  readonly projections: readonly AnyProjection[];
+}): Generations {
+  const { directory, projections } = options;
+  const schemas = projections.map(({ schema }) => schema);
+  return {
+    async list() {
+      const live = liveGeneration(directory);
+      const names = readdirSync(directory).flatMap((file) => FILE.exec(file)?.[1] ?? []);
+      return names.sort().map((name) => describe(directory, name, live));
+    },
+
+    async open(name, versions) {
+      const file = generationFile(directory, name);
+      const db = new Database(file);
+      try {
+        configure(db);
+        const found = readGeneration(db);
+        if (found === null) create(db, schemas, versions);
+        else if (!sameVersions(found.versions, versions))
+          throw new Error(`The generation ${name} was built with other versions of the read models.`);
+        return new SqliteGenerationWriter(name, db, schemas);
+      } catch (error) {
+        db.close();
+        throw error;
+      }
+    },
+
+    async promote(name) {
+      const db = new Database(generationFile(directory, name), { readonly: true, fileMustExist: true });
+      try {
+        if (readGeneration(db)?.prepared !== true) throw new Error(`The generation ${name} is not prepared to be read.`);
+      } finally {
+        db.close();
+      }
+      point(directory, name);
+    },
+
+    async retire(name) {
+      if (liveGeneration(directory) === name) throw new Error(`The generation ${name} is the live one.`);
+      // The file itself goes last: what is left by a crash in between is still found, and retired again.
+      for (const suffix of ['-wal', '-shm', '']) rmSync(`${generationFile(directory, name)}${suffix}`, { force: true });
+    },
+  };
+}
+
+function configure(db: Database.Database): void {
+  // On a new file only: bodies of one to three kilobytes share fuller pages.
+  db.pragma('page_size = 8192');
+  db.pragma('journal_mode = WAL');
+  // No fsync at a commit. After a power cut the file may be a few commits old, never damaged; its checkpoint is as old, and the log is followed from there.
+  db.pragma('synchronous = NORMAL');
+  db.pragma('wal_autocheckpoint = 8000');
+  db.pragma('cache_size = -128000');
+  db.pragma('busy_timeout = 5000');
+}
+
+function create(db: Database.Database, schemas: readonly CollectionSchema[], versions: Readonly<Record<string, number>>): void {
+  db.transaction(() => {
+    db.exec(GENERATION_TABLE);
+    for (const schema of schemas) for (const statement of tableStatements(schema)) db.exec(statement);
+    db.prepare('INSERT INTO generation (id, versions, position) VALUES (1, ?, ?)').run(JSON.stringify(versions), START);
+  })();
+}
+
+function describe(directory: string, name: string, live: string | null): GenerationStatus {
+  const db = new Database(generationFile(directory, name), { readonly: true, fileMustExist: true });
+  try {
+    const found = readGeneration(db);
+    // By the file's own tables: another release may have built it.
+    const tables = db
+      .prepare(`SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = tbl_name || '_quarantine'`)
+      .pluck()
+      .all() as string[];
+    const count = (table: string): number =>
+      db.prepare(`SELECT count(*) FROM "${table}" WHERE quarantine IS NOT NULL`).pluck().get() as number;
+    return {
+      name,
+      versions: found?.versions ?? {},
+      live: name === live,
+      position: found?.position ?? START,
+      quarantined: tables.reduce((total, table) => total + count(table), 0),
+    };
+  } finally {
+    db.close();
+  }
+}
+
+/** Written beside and renamed: a reader sees the old name or the new one, also after a crash. */
+function point(directory: string, name: string): void {
+  const temporary = `${pointerFile(directory)}.new`;
+  const file = openSync(temporary, 'w', 0o600);
+  try {
+    writeSync(file, JSON.stringify({ name }));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, pointerFile(directory));
+  const folder = openSync(directory, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+type Row = { readonly id: string; readonly position: string; readonly quarantine: string | null; readonly body: string };
+
+interface Collection {
+  readonly schema: CollectionSchema;
+  readonly fields: readonly string[];
+  readonly get: Database.Statement<[string], Row>;
+  readonly upsert: Database.Statement;
+  readonly quarantined: Database.Statement<[], { readonly id: string; readonly quarantine: string }>;
+}
+
+class SqliteGenerationWriter implements GenerationWriter {
+  private readonly collections: ReadonlyMap<string, Collection>;
+  private readonly write: Database.Transaction<(batch: WriteBatch) => void>;
+
+  constructor(
+    readonly name: string,
+    private readonly db: Database.Database,
+    schemas: readonly CollectionSchema[],
+  ) {
+    this.collections = new Map(
+      schemas.map((schema) => [
+        schema.name,
+        {
+          schema,
+          fields: fieldNames(schema),
+          get: db.prepare<[string], Row>(getSql(schema)),
+          upsert: db.prepare(upsertSql(schema)),
+          quarantined: db.prepare<[], { id: string; quarantine: string }>(quarantinedSql(schema)),
+        },
+      ]),
+    );
+    const move = db.prepare('UPDATE generation SET position = ? WHERE id = 1 AND position = ?');
+    this.write = db.transaction(({ documents, checkpoint }: WriteBatch) => {
+      // First, so that a lost generation costs nothing; it is one transaction anyway.
+      if (move.run(checkpoint.to, checkpoint.from).changes === 0) throw new CheckpointMoved();
+      for (const [name, batch] of documents) {
+        const { upsert, fields } = this.collection(name);
+        for (const document of batch) upsert.run(parametersOf(document, fields));
+      }
+    });
+  }
+
+  async position(): Promise<Position> {
+    return readGeneration(this.db)?.position ?? START;
+  }
+
+  async load(collection: string, ids: readonly string[]): Promise<readonly ReadDocument[]> {
+    const { get } = this.collection(collection);
+    return ids.flatMap((id) => get.get(id) ?? []);
+  }
+
+  async commit(batch: WriteBatch): Promise<boolean> {
+    try {
+      this.write.immediate(batch);
+    } catch (error) {
+      if (error instanceof CheckpointMoved) return false;
+      throw error;
+    }
+    await breathe();
+    return true;
+  }
+
+  async prepare(): Promise<void> {
+    if (readGeneration(this.db)?.prepared === true) return;
+    for (const { schema } of this.collections.values()) {
+      for (const at of schema.indexes.keys()) {
+        this.db.transaction(() => {
+          for (const statement of indexStatements(schema, at)) this.db.exec(statement);
+        })();
+        await breathe();
+      }
+    }
+    this.db.exec('UPDATE generation SET prepared = 1');
+  }
+
+  async quarantined(): Promise<readonly QuarantinedDocument[]> {
+    return Array.from(this.collections.values()).flatMap(({ schema, quarantined }) =>
+      quarantined.all().map(({ id, quarantine }) => ({ collection: schema.name, id, ...(JSON.parse(quarantine) as Quarantine) })),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.db.close();
+  }
+
+  private collection(name: string): Collection {
+    const collection = this.collections.get(name);
+    if (collection === undefined) throw new Error(`There is no collection ${name} in this generation.`);
+    return collection;
+  }
+}
+
+class CheckpointMoved extends Error {}
+
+function parametersOf(document: StoredDocument, fields: readonly string[]): (string | number | null)[] {
+  const parameters: (string | number | null)[] = [document.id, document.position, document.quarantine];
+  for (const field of fields) {
+    const value = document.fields[field] ?? null;
+    parameters.push(typeof value === 'object' && value !== null ? JSON.stringify(value) : value);
+  }
+  parameters.push(document.body);
+  return parameters;
+}
+
+/** Lets the thread's other work in: SQLite answers at once, and a loop of awaits alone would starve timers and messages. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

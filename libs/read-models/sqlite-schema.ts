@@ -1,0 +1,186 @@
+import type { CollectionSchema, FindQuery, IndexSchema } from './read-store';
+
+/**
+ * How collections become tables, and queries statements. A collection is a rowid table: bodies of one to three kilobytes do not belong into a tree that is
+ * sorted by random ids. Every statement names its index, so SQLite refuses it when the index does not serve it, and never scans.
+ */
+const quoted = (name: string): string => `"${name}"`;
+const RESERVED = ['row', 'id', 'position', 'quarantine', 'body'];
+
+/** The one generation row: what it was built by, how far it is, and whether its indexes exist. */
+export const GENERATION_TABLE = `
+  CREATE TABLE generation (
+    id INTEGER PRIMARY KEY CHECK (id = 1), versions TEXT NOT NULL, position TEXT NOT NULL, prepared INTEGER NOT NULL DEFAULT 0
+  ) STRICT`;
+
+export const fieldNames = (schema: CollectionSchema): readonly string[] => Object.keys(schema.fields);
+
+/** The table of a collection. A `texts` field is kept as a JSON array, beside the tables that `indexStatements` makes of it. */
+export function tableStatements(schema: CollectionSchema): readonly string[] {
+  const clash = fieldNames(schema).find((field) => RESERVED.includes(field));
+  if (clash !== undefined) throw new Error(`A field of ${schema.name} cannot be called ${clash}.`);
+  const columns = Object.entries(schema.fields).map(([field, type]) => `${quoted(field)} ${type === 'integer' ? 'INTEGER' : 'TEXT'},`);
+  const table = quoted(schema.name);
+  return [
+    `CREATE TABLE ${table} (
+      row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, position TEXT NOT NULL, quarantine TEXT, ${columns.join(' ')} body TEXT NOT NULL
+    ) STRICT`,
+    // Kept from the first row on: it is nearly always empty.
+    `CREATE INDEX ${quoted(`${schema.name}_quarantine`)} ON ${table} (id) WHERE quarantine IS NOT NULL`,
+  ];
+}
+
+/** The statements that make one index of a collection; each can be run on its own, and again. */
+export function indexStatements(schema: CollectionSchema, at: number): readonly string[] {
+  const index = schema.indexes[at];
+  if (index === undefined) return [];
+  const texts = textsOf(schema, index);
+  return texts === undefined ? [plainIndex(schema, index, at)] : textsIndex(schema, index, at, texts);
+}
+
+const indexName = (schema: CollectionSchema, at: number): string => quoted(`${schema.name}_${at}`);
+
+const textsOf = (schema: CollectionSchema, index: IndexSchema): string | undefined =>
+  index.fields.find((field) => schema.fields[field] === 'texts');
+
+function plainIndex(schema: CollectionSchema, index: IndexSchema, at: number): string {
+  const present = index.sparse ? ` WHERE ${index.fields.map((field) => `${quoted(field)} IS NOT NULL`).join(' AND ')}` : '';
+  const columns = [...index.fields, 'id'].map(quoted).join(', ');
+  return `CREATE INDEX IF NOT EXISTS ${indexName(schema, at)} ON ${quoted(schema.name)} (${columns})${present}`;
+}
+
+/** A field of many values is a table with a row for each, which triggers keep: a write that does not change them costs a comparison. */
+function textsIndex(schema: CollectionSchema, index: IndexSchema, at: number, texts: string): readonly string[] {
+  const name = indexName(schema, at);
+  const table = quoted(schema.name);
+  const columns = index.fields.map(quoted).join(', ');
+  const values = (row: string): string => index.fields.map((field) => (field === texts ? 'value' : `${row}.${quoted(field)}`)).join(', ');
+  const present = (row: string): string => index.fields.map((field) => `${row}.${quoted(field)} IS NOT NULL`).join(' AND ');
+  const insert = (row: string, from: string): string =>
+    `INSERT OR IGNORE INTO ${name} (${columns}, id, row) SELECT ${values(row)}, ${row}.id, ${row}.row FROM ${from}json_each(${row}.${quoted(texts)})
+     WHERE ${present(row)}`;
+  const changed = index.fields.map((field) => `old.${quoted(field)} IS NOT new.${quoted(field)}`).join(' OR ');
+  const typed = index.fields.map((field) => `${quoted(field)} ${schema.fields[field] === 'integer' ? 'INTEGER' : 'TEXT'} NOT NULL`);
+  return [
+    `CREATE TABLE IF NOT EXISTS ${name} (${typed.join(', ')}, id TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (${columns}, id)) STRICT, WITHOUT ROWID`,
+    `${insert('t', `${table} t, `)} ORDER BY ${index.fields.map((field) => (field === texts ? 'value' : `t.${quoted(field)}`)).join(', ')}, t.id`,
+    `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_inserted`)} AFTER INSERT ON ${table} BEGIN ${insert('new', '')}; END`,
+    `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_updated`)} AFTER UPDATE ON ${table} WHEN ${changed} BEGIN
+       DELETE FROM ${name} WHERE (${columns}, id) IN (
+         SELECT ${values('old')}, old.id FROM json_each(old.${quoted(texts)}));
+       ${insert('new', '')};
+     END`,
+  ];
+}
+
+export interface SqlQuery {
+  readonly sql: string;
+  readonly parameters: readonly (string | number)[];
+}
+
+const DOCUMENT = 't.id, t.position, t.quarantine, t.body';
+
+export const getSql = (schema: CollectionSchema): string => `SELECT ${DOCUMENT} FROM ${quoted(schema.name)} t WHERE t.id = ?`;
+
+/** Writes a document unless the stored one is newer. Parameters: id, position, quarantine, the fields in their order, body. */
+export function upsertSql(schema: CollectionSchema): string {
+  const columns = ['id', 'position', 'quarantine', ...fieldNames(schema), 'body'].map(quoted);
+  const updates = columns.slice(1).map((column) => `${column} = excluded.${column}`);
+  return `INSERT INTO ${quoted(schema.name)} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})
+    ON CONFLICT (id) DO UPDATE SET ${updates.join(', ')} WHERE excluded.position >= position`;
+}
+
+export const quarantinedSql = (schema: CollectionSchema): string =>
+  `SELECT id, quarantine FROM ${quoted(schema.name)} INDEXED BY ${quoted(`${schema.name}_quarantine`)} WHERE quarantine IS NOT NULL ORDER BY id`;
+
+/** Throws for a query that no index of the collection serves. */
+export function findSql(schema: CollectionSchema, query: FindQuery): SqlQuery {
+  const { from, conditions, parameters, column } = rowsOf(schema, query);
+  const { order, after } = query;
+  const sorted = order === undefined ? [] : [column(order.field), ...(order.then === undefined ? [] : [column(order.then)]), column('id')];
+  const backwards = order?.direction === 'descending' ? ' DESC' : '';
+  if (after !== undefined) {
+    if (order === undefined || order.then !== undefined)
+      throw new Error(`A query of ${schema.name} goes on after a row only in the order of one field.`);
+    const beyond = backwards === '' ? '>' : '<';
+    if (after.id === undefined) {
+      conditions.push(`${column(order.field)} ${beyond} ?`);
+      parameters.push(after.value);
+    } else {
+      conditions.push(`(${column(order.field)}, ${column('id')}) ${beyond} (?, ?)`);
+      parameters.push(after.value, after.id);
+    }
+  }
+  parameters.push(query.limit);
+  const by = sorted.length === 0 ? '' : ` ORDER BY ${sorted.map((name) => `${name}${backwards}`).join(', ')}`;
+  return { sql: `SELECT ${DOCUMENT} FROM ${from}${whereSql(conditions)}${by} LIMIT ?`, parameters };
+}
+
+/** Throws for a query that no index of the collection serves. */
+export function countSql(schema: CollectionSchema, query: Pick<FindQuery, 'collection' | 'where' | 'range'>): SqlQuery {
+  const { from, conditions, parameters } = rowsOf(schema, query);
+  return { sql: `SELECT count(*) FROM ${from}${whereSql(conditions)}`, parameters };
+}
+
+const whereSql = (conditions: readonly string[]): string => (conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`);
+
+type Rows = Pick<FindQuery, 'collection' | 'where' | 'range' | 'order'>;
+
+function rowsOf(
+  schema: CollectionSchema,
+  query: Rows,
+): { from: string; conditions: string[]; parameters: (string | number)[]; column: (field: string) => string } {
+  const at = indexFor(schema, query);
+  const index = schema.indexes[at];
+  if (index === undefined) throw new Error(`No index of ${schema.name} serves ${JSON.stringify(query)}.`);
+  const aside = textsOf(schema, index) !== undefined;
+  const column = (field: string): string =>
+    aside && (field === 'id' || index.fields.includes(field)) ? `s.${quoted(field)}` : `t.${quoted(field)}`;
+  const conditions: string[] = [];
+  const parameters: (string | number)[] = [];
+  for (const [field, value] of Object.entries(query.where)) {
+    conditions.push(value === null ? `${column(field)} IS NULL` : `${column(field)} = ?`);
+    if (value !== null) parameters.push(value);
+  }
+  // Also what lets SQLite see that a sparse index holds every row that is asked for.
+  for (const field of sortedBy(query)) conditions.push(`${column(field)} IS NOT NULL`);
+  if (query.range !== undefined) {
+    const { field, above, from, below, upTo } = query.range;
+    const bounds = { '>': above, '>=': from, '<': below, '<=': upTo };
+    for (const [operator, bound] of Object.entries(bounds)) {
+      if (bound === undefined || bound === null) continue;
+      conditions.push(`${column(field)} ${operator} ?`);
+      parameters.push(bound);
+    }
+  }
+  const table = `${quoted(schema.name)} t`;
+  const name = indexName(schema, at);
+  return { from: aside ? `${name} s CROSS JOIN ${table} ON t.row = s.row` : `${table} INDEXED BY ${name}`, conditions, parameters, column };
+}
+
+const sortedBy = ({ order, range }: Rows): readonly string[] => {
+  if (order !== undefined) return order.then === undefined ? [order.field] : [order.field, order.then];
+  return range === undefined ? [] : [range.field];
+};
+
+/** The rule of `FindQuery`: the index that covers the most `where` fields and then the order, the first declared of equals; -1 when there is none. */
+function indexFor(schema: CollectionSchema, query: Rows): number {
+  const sorted = sortedBy(query);
+  if (query.range !== undefined && query.range.field !== sorted[0]) return -1;
+  let best = -1;
+  let covered = -1;
+  for (const [at, index] of schema.indexes.entries()) {
+    const filters = index.fields.slice(0, index.fields.length - sorted.length);
+    const serves =
+      sorted.every((field, i) => index.fields[filters.length + i] === field) &&
+      filters.every((field) => query.where[field] !== undefined && (query.where[field] !== null || !index.sparse)) &&
+      // What is left of `where` is compared with the row; a field of many values is not in it.
+      Object.keys(query.where).every((field) => filters.includes(field) || schema.fields[field] !== 'texts') &&
+      index.fields.length >= sorted.length;
+    if (serves && filters.length > covered) {
+      best = at;
+      covered = filters.length;
+    }
+  }
+  return best;
+}
