@@ -1,0 +1,145 @@
+import { formatMicros } from '#dialing';
+import type { AccessKey, Address, Attempt, Customer, Outdial, Outplan, Target } from '#dialing';
+import type { Lease } from '#application';
+import type { Progress } from '#read-models';
+
+/**
+ * What the domain's values look like to callers: the document's fields first, in its order, then ours (the API contract). Plain object literals: a response may
+ * hold a thousand of them.
+ */
+
+const address = (value: Address | null): object | null =>
+  value === null
+    ? null
+    : { type: value.type, target: value.target, target_name: value.target_name, name: value.name, detail: value.detail };
+
+export const outdialWire = (outdial: Outdial) => ({
+  id: outdial.id,
+  campaign_id: outdial.campaignId,
+  name: outdial.name,
+  detail: outdial.detail,
+  data: outdial.data,
+  tm_create: formatMicros(outdial.tmCreate),
+  tm_update: formatMicros(outdial.tmUpdate),
+  tm_delete: formatMicros(outdial.tmDelete),
+  outplan_id: outdial.outplanId,
+  state: outdial.mode,
+});
+
+export const outplanWire = ({ policy, ...outplan }: Outplan) => ({
+  id: outplan.id,
+  name: outplan.name,
+  detail: outplan.detail,
+  source: address(policy.source),
+  dial_timeout: policy.dialTimeout,
+  try_interval: policy.tryInterval,
+  max_try_count_0: policy.maxTryCounts[0],
+  max_try_count_1: policy.maxTryCounts[1],
+  max_try_count_2: policy.maxTryCounts[2],
+  max_try_count_3: policy.maxTryCounts[3],
+  max_try_count_4: policy.maxTryCounts[4],
+  tm_create: formatMicros(outplan.tmCreate),
+  tm_update: formatMicros(outplan.tmUpdate),
+  tm_delete: formatMicros(outplan.tmDelete),
+  retry: policy.retry,
+});
+
+export const targetWire = (target: Target) => ({
+  id: target.id,
+  outdial_id: target.outdialId,
+  name: target.name,
+  detail: target.detail,
+  data: target.data,
+  status: target.status,
+  destination_0: address(target.destinations[0]),
+  destination_1: address(target.destinations[1]),
+  destination_2: address(target.destinations[2]),
+  destination_3: address(target.destinations[3]),
+  destination_4: address(target.destinations[4]),
+  try_count_0: target.tryCounts[0],
+  try_count_1: target.tryCounts[1],
+  try_count_2: target.tryCounts[2],
+  try_count_3: target.tryCounts[3],
+  try_count_4: target.tryCounts[4],
+  tm_create: formatMicros(target.tmCreate),
+  tm_update: formatMicros(target.tmUpdate),
+  tm_delete: formatMicros(target.tmDelete),
+  external_id: target.externalId,
+  priority: target.priority,
+  try_count_max: target.limits.tryCountMax,
+  try_count_max_0: target.limits.tryCountMaxes[0],
+  try_count_max_1: target.limits.tryCountMaxes[1],
+  try_count_max_2: target.limits.tryCountMaxes[2],
+  try_count_max_3: target.limits.tryCountMaxes[3],
+  try_count_max_4: target.limits.tryCountMaxes[4],
+  exhausted: target.exhausted,
+  done_reason: target.doneReason,
+  tm_next_try: formatMicros(target.due),
+});
+
+export const attemptWire = (attempt: Attempt, target: Pick<Target, 'id' | 'outdialId'>) => ({
+  attempt_id: attempt.attemptId,
+  outdial_id: target.outdialId,
+  target_id: target.id,
+  destination_index: attempt.destinationIndex,
+  destination: address(attempt.destination),
+  try_count: attempt.tryCount,
+  try_count_max: attempt.tryCountMax,
+  dialer: attempt.dialer,
+  dial_timeout: attempt.dialTimeout,
+  source: address(attempt.source),
+  tm_start: formatMicros(attempt.tmStart),
+  tm_expire: formatMicros(attempt.tmExpire),
+  tm_end: formatMicros(attempt.tmEnd),
+  outcome: attempt.outcome,
+  disposition: attempt.disposition,
+  note: attempt.note,
+  late: attempt.late,
+});
+
+export const leaseWire = ({ attempt, target }: Lease) => ({
+  ...attemptWire(attempt, target),
+  name: target.name,
+  detail: target.detail,
+  data: target.data,
+  external_id: target.externalId,
+});
+
+export const progressWire = (progress: Progress) => ({
+  targets: progress.targets,
+  done: progress.done,
+  attempts: {
+    total: progress.attempts.total,
+    by_outcome: progress.attempts.byOutcome,
+    by_destination: progress.attempts.byDestination,
+  },
+  callable: progress.callable,
+  waiting: progress.waiting,
+  next_callable_at: formatMicros(progress.nextCallableAt),
+  penetration: progress.penetration,
+  connect_rate: progress.connectRate,
+  tm: formatMicros(progress.tm),
+});
+
+export const accessKeyWire = (key: AccessKey) => ({
+  id: key.id,
+  customer_id: key.customerId,
+  name: key.name,
+  detail: key.detail,
+  tm_expire: formatMicros(key.tmExpire),
+  tm_create: formatMicros(key.tmCreate),
+  tm_update: formatMicros(key.tmUpdate),
+  tm_delete: formatMicros(key.tmDelete),
+});
+
+/** Never its password's hash. */
+export const customerWire = (customer: Customer) => ({
+  id: customer.id,
+  name: customer.name,
+  detail: customer.detail,
+  username: customer.username,
+  admin: customer.admin,
+  tm_create: formatMicros(customer.tmCreate),
+  tm_update: formatMicros(customer.tmUpdate),
+  tm_delete: formatMicros(customer.tmDelete),
+});
