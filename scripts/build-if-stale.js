@@ -14,7 +14,8 @@ const dist = path.join(root, 'dist');
 /** Its modification time is the time at which the last build that succeeded was started. */
 const stamp = path.join(dist, '.built');
 const lock = path.join(dist, '.building');
-const sources = ['apps', 'libs', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json'];
+const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json'];
+const sources = ['apps', 'libs', 'scripts', ...settings];
 
 /** Folders count too: deleting or renaming a file changes nothing else. */
 function newestChange(entry) {
@@ -24,9 +25,18 @@ function newestChange(entry) {
   return fs.readdirSync(entry).reduce((newest, name) => Math.max(newest, newestChange(path.join(entry, name))), stat.mtimeMs);
 }
 
-function isStale() {
+function haveChanged(entries) {
   const built = fs.statSync(stamp, { throwIfNoEntry: false });
-  return !built || sources.some((source) => newestChange(path.join(root, source)) > built.mtimeMs);
+  return !built || entries.some((entry) => newestChange(path.join(root, entry)) > built.mtimeMs);
+}
+
+const isStale = () => haveChanged(sources);
+
+/** An incremental build looks at sources only: it would keep what other settings, or sources that are gone, have left. */
+function clear() {
+  for (const name of fs.readdirSync(dist)) {
+    if (path.join(dist, name) !== lock) fs.rmSync(path.join(dist, name), { recursive: true, force: true });
+  }
 }
 
 function isRunning(pid) {
@@ -55,6 +65,7 @@ function tryLock() {
 function build() {
   const started = new Date();
   process.stderr.write('building…\n');
+  if (haveChanged(settings)) clear();
   const nest = require.resolve('@nestjs/cli/bin/nest.js', { paths: [root] });
   const result = spawnSync(process.execPath, [nest, 'build'], { cwd: root, stdio: ['ignore', 2, 2] });
   if (result.error) throw result.error;
