@@ -94,9 +94,9 @@ function store(options: SqliteEventStoreOptions, writing: Writing, channel: Writ
   const closeAll = async (): Promise<void> => {
     try {
       await writing.close();
+    } finally {
       await reads.close();
       stateReader.close();
-    } finally {
       lock?.release();
     }
   };
@@ -113,8 +113,8 @@ function store(options: SqliteEventStoreOptions, writing: Writing, channel: Writ
     head: () => reads.head(),
     close,
     state: {
-      get: async (key) => stateReader.get(key),
-      list: async (prefix) => stateReader.list(prefix),
+      get: async (key) => guarded(() => stateReader.get(key)),
+      list: async (prefix) => guarded(() => stateReader.list(prefix)),
       put: (key, value, expected, expiresAt) => writing.writeState({ kind: 'put', key, value, expected, expiresAt: expiresAt ?? null }),
       delete: async (key) => void (await writing.writeState({ kind: 'delete', key })),
       purge: async (now) => void (await writing.writeState({ kind: 'purge', now })),
@@ -262,38 +262,26 @@ class Reads {
   }
 
   async head(): Promise<Position> {
-    return this.#guarded(() => this.#near.head());
+    return guarded(() => this.#near.head());
   }
 
   async readStream(stream: string, from = 0): Promise<readonly RecordedEvent[]> {
     const newestFirst: RecordedEvent[] = [];
-    let next = this.#guarded(() => this.#near.tailOf(stream));
+    let next = guarded(() => this.#near.tailOf(stream));
     while (next !== 0) {
       if (newestFirst.length > 0) await nextTurn();
-      const slice = this.#guarded(() => this.#near.walkBack(next, from, STREAM_SLICE));
+      const slice = guarded(() => this.#near.walkBack(next, from, STREAM_SLICE));
       newestFirst.push(...slice.events);
       next = slice.next;
     }
     return newestFirst.reverse();
   }
 
-  async *range(group: string | undefined, { after, upTo, batchSize = PAGE }: ReadRange): AsyncGenerator<EventBatch> {
-    const last = upTo ?? (await this.head());
-    const fetch = (from: Position): Promise<EventBatch> => {
-      const page = this.#page({ ...(group === undefined ? {} : { group }), after: from, upTo: last, limit: batchSize });
-      // Read ahead while the batch before is worked on; whoever stops early never asks for the outcome.
-      page.catch(() => undefined);
-      return page;
-    };
-    let page = fetch(after);
-    for (let from = after; ;) {
-      const batch = await page;
-      const more = batch.position > from && batch.events.length === batchSize && batch.position < last;
-      if (more) page = fetch(batch.position);
-      if (batch.events.length > 0 || batch.position > from) yield batch;
-      if (!more) return;
-      from = batch.position;
-    }
+  range(group: string | undefined, { after, upTo, batchSize = PAGE }: ReadRange): AsyncIterable<EventBatch> {
+    // Taken now, not with the first batch: what is appended while the caller prepares does not belong to it.
+    const last = upTo === undefined ? this.head() : Promise.resolve(upTo);
+    last.catch(() => undefined);
+    return this.#batches(group, after, last, batchSize);
   }
 
   async *subscribe(after: Position, signal: AbortSignal): AsyncGenerator<EventBatch> {
@@ -305,8 +293,8 @@ class Reads {
       const seen = this.#wakeup.count;
       // Near the end a page is a few look-ups; far from it, work for the other thread.
       const batch: EventBatch = behind
-        ? await this.#page({ after: position, limit: PAGE })
-        : this.#guarded(() => this.#near.page({ after: position, limit: INLINE_PAGE }));
+        ? await this.#page({ group: undefined, after: position, limit: PAGE })
+        : guarded(() => this.#near.page({ group: undefined, after: position, limit: INLINE_PAGE }));
       if (stop.aborted) return;
       position = batch.position;
       behind = !batch.caughtUp;
@@ -322,10 +310,29 @@ class Reads {
     this.#near.close();
   }
 
+  async *#batches(group: string | undefined, after: Position, end: Promise<Position>, limit: number): AsyncGenerator<EventBatch> {
+    const upTo = await end;
+    const fetch = (from: Position): Promise<EventBatch> => {
+      const page = this.#page({ group, after: from, upTo, limit });
+      // Read ahead while the batch before is worked on; whoever stops early never asks for the outcome.
+      page.catch(() => undefined);
+      return page;
+    };
+    let page = fetch(after);
+    for (let from = after; ;) {
+      const batch = await page;
+      const more = batch.events.length === limit && batch.position < upTo;
+      if (more) page = fetch(batch.position);
+      if (batch.position > from) yield batch;
+      if (!more) return;
+      from = batch.position;
+    }
+  }
+
   async #page(request: PageRequest): Promise<EventBatch> {
     if (this.#far === null) {
       await nextTurn();
-      return this.#guarded(() => this.#near.page(request));
+      return guarded(() => this.#near.page(request));
     }
     try {
       return await this.#far.page(request);
@@ -333,14 +340,13 @@ class Reads {
       throw asUnavailable(error);
     }
   }
+}
 
-  #guarded<T>(read: () => T): T {
-    if (this.#closed.signal.aborted) throw new StoreUnavailable('The store is closed');
-    try {
-      return read();
-    } catch (error) {
-      throw asUnavailable(error);
-    }
+function guarded<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw asUnavailable(error);
   }
 }
 

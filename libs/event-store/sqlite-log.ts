@@ -89,6 +89,17 @@ function readHead(db: Database.Database): number {
   return (db.prepare('SELECT max(position) FROM events').pluck().get() as number | null) ?? 0;
 }
 
+/** Brings the write-ahead log back into the file first: connections that only read cannot, and one of them may be the last to close. */
+export function closeWriting(db: Database.Database): void {
+  try {
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  } catch {
+    // A full or failing disk: nothing is lost, the next start takes up what the WAL holds.
+  } finally {
+    db.close();
+  }
+}
+
 /** The one writer of events.db. Creates the file when there is none. */
 export class SqliteLogWriter {
   readonly logId: string;
@@ -144,11 +155,7 @@ export class SqliteLogWriter {
   }
 
   close(): void {
-    try {
-      this.#db.pragma('wal_checkpoint(TRUNCATE)');
-    } finally {
-      this.#db.close();
-    }
+    closeWriting(this.#db);
   }
 
   #judge({ stream, expected, events }: AppendRequest): AppendResult {
@@ -203,8 +210,8 @@ export class SqliteLogWriter {
 
 /** One page of the log in its order: what readGroup, readAll and subscribe are made of. */
 export interface PageRequest {
-  /** Absent: all groups. */
-  readonly group?: string;
+  /** undefined: all groups. */
+  readonly group: string | undefined;
   readonly after: Position;
   /** Absent: as far as the log goes at the time of the call. */
   readonly upTo?: Position;

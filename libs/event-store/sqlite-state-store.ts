@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { closeWriting } from './sqlite-log';
 import type { StateRecord } from './state-store';
 
 /** A write to state.db, as it travels to the one connection that makes it. */
@@ -48,11 +49,7 @@ export class SqliteStateWriter {
   }
 
   close(): void {
-    try {
-      this.#db.pragma('wal_checkpoint(TRUNCATE)');
-    } finally {
-      this.#db.close();
-    }
+    closeWriting(this.#db);
   }
 
   #write(write: StateWrite): boolean {

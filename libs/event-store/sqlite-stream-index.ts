@@ -1,12 +1,13 @@
+import { hash } from 'node:crypto';
 import type Database from 'better-sqlite3';
 
 /**
  * Where each stream ends: name → position of its newest event.
  *
  * Stream names are random (they carry keyed hashes), so a B-tree of them is written at a random page by each new stream: with a million
- * streams that was most of the cost of an import. The index is therefore kept in two parts, as log-structured stores do it: `fresh`, a table of
- * what changed lately in order of arrival, of which each connection holds a map; and `streams`, sorted by key, into which full maps are merged key by
- * key, a little in each transaction, so that a page is written once for many streams and no single append waits for it.
+ * streams that was most of the cost of an import. The index is therefore kept in two parts, as log-structured stores do it: `fresh`, what
+ * changed lately, one row a transaction, of which each connection holds a map; and `streams`, sorted by key, into which full maps are
+ * merged in the order of their keys, a little in each transaction, so that a page is written once for many streams and no single append waits for it.
  * Both parts live in the transaction of the events themselves: there is nothing to repair after a crash.
  */
 
@@ -20,23 +21,14 @@ export interface StreamTail {
 
 type KeyOf = (stream: string) => number;
 
-const KEYS = 2 ** 53;
+const KEYS = 2 ** 52;
 
 /** A stream whose key is taken by another name uses the next free key. */
 const nextKey = (key: number): number => (key + 1) % KEYS;
 
-/** 53 bits of a name, evenly spread (cyrb53, public domain). Names in the file are found by it: it never changes. */
-export function streamKey(stream: string): number {
-  let low = 0xdeadbeef;
-  let high = 0x41c6ce57;
-  for (let index = 0; index < stream.length; index += 1) {
-    const unit = stream.charCodeAt(index);
-    low = Math.imul(low ^ unit, 2654435761);
-    high = Math.imul(high ^ unit, 1597334677);
-  }
-  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909);
-  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
-  return 4294967296 * (2097151 & high) + (low >>> 0);
+/** 52 bits of the name's SHA-256. Streams are found in the file by it: it never changes. */
+function streamKey(stream: string): number {
+  return Number.parseInt(hash('sha256', stream).slice(0, 13), 16);
 }
 
 /** Events of `fresh` up to this position are in `streams`. */
@@ -51,7 +43,7 @@ class Tables {
   constructor(db: Database.Database) {
     this.#headOfKey = db.prepare('SELECT head FROM streams WHERE key = ?').pluck();
     this.#tailAt = db.prepare('SELECT stream, position, revision, hash FROM events WHERE position = ?');
-    this.#freshAfter = db.prepare('SELECT position, key FROM fresh WHERE position > ? ORDER BY position').raw();
+    this.#freshAfter = db.prepare('SELECT entries FROM fresh WHERE position > ? ORDER BY position').pluck();
     this.#settled = db.prepare('SELECT value FROM meta WHERE key = ?').pluck();
   }
 
@@ -65,8 +57,18 @@ class Tables {
     return tail;
   }
 
-  freshAfter(position: number): readonly (readonly [position: number, key: number])[] {
-    return this.#freshAfter.all(position) as [number, number][];
+  /** Adds what changed after a position; answers the last position it now holds. */
+  loadFresh(after: number, into: Map<number, StreamTail | number>): number {
+    let last = after;
+    for (const entries of this.#freshAfter.all(after) as Buffer[]) {
+      // Copied: a Float64Array must begin at a multiple of eight.
+      const flat = new Float64Array(new Uint8Array(entries).buffer);
+      for (let at = 0; at + 1 < flat.length; at += 2) {
+        last = flat[at + 1] ?? last;
+        into.set(flat[at] ?? 0, last);
+      }
+    }
+    return last;
   }
 
   settled(): number {
@@ -89,7 +91,7 @@ export interface StreamIndexOptions {
   readonly keyOf?: KeyOf;
 }
 
-/** The writer's view; `set` and `settle` are called within its transaction, `reload` after one was rolled back. */
+/** The writer's view; `set` and `save` are called within its transaction, `reload` after one was rolled back. */
 export class WriterStreamIndex {
   readonly #tables: Tables;
   readonly #limit: number;
@@ -100,13 +102,15 @@ export class WriterStreamIndex {
   readonly #putSettled: Database.Statement;
   /** A number is a position whose event has not been needed yet. */
   #fresh = new Map<number, StreamTail | number>();
+  /** Key and position of each stream that this transaction changed, one after the other. */
+  #changed: number[] = [];
   #merge: Merge | null = null;
 
   constructor(db: Database.Database, { freshLimit = 32_768, keyOf = streamKey }: StreamIndexOptions) {
     this.#tables = new Tables(db);
     this.#limit = freshLimit;
     this.#keyOf = keyOf;
-    this.#insertFresh = db.prepare('INSERT INTO fresh (position, key) VALUES (?, ?)');
+    this.#insertFresh = db.prepare('INSERT INTO fresh (position, entries) VALUES (?, ?)');
     this.#deleteFresh = db.prepare('DELETE FROM fresh WHERE position <= ?');
     this.#putHead = db.prepare('INSERT OR REPLACE INTO streams (key, head) VALUES (?, ?)');
     this.#putSettled = db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
@@ -124,16 +128,36 @@ export class WriterStreamIndex {
   }
 
   set(key: number, tail: StreamTail): void {
-    this.#insertFresh.run(tail.position, key);
+    this.#changed.push(key, tail.position);
     this.#fresh.set(key, tail);
   }
 
-  /** Moves a share of a full map into `streams`: four keys for each append, so that a merge always ends before the next map is full. */
-  settle(appends: number): void {
-    this.#merge ??= this.#fresh.size < this.#limit ? null : this.#startMerge();
-    const merge = this.#merge;
-    if (merge === null) return;
-    const end = Math.min(merge.keys.length, merge.next + 4 * appends);
+  /**
+   * Ends a transaction that brought the log to `position`: stores what it changed, and merges a share of a full map. The share is four keys
+   * for each change, so that a merge ends long before the next map is full.
+   */
+  save(position: number): void {
+    const changes = this.#changed.length / 2;
+    if (changes === 0) return;
+    this.#insertFresh.run(position, Buffer.from(Float64Array.from(this.#changed).buffer));
+    this.#changed = [];
+    if (this.#merge === null && this.#fresh.size >= this.#limit) {
+      this.#merge = { tails: this.#fresh, keys: Float64Array.from(this.#fresh.keys()).sort(), upTo: position, next: 0 };
+      this.#fresh = new Map();
+    }
+    if (this.#merge !== null) this.#mergeKeys(this.#merge, 4 * changes);
+  }
+
+  /** Forgets what was not committed. */
+  reload(): void {
+    this.#merge = null;
+    this.#changed = [];
+    this.#fresh = new Map();
+    this.#tables.loadFresh(0, this.#fresh);
+  }
+
+  #mergeKeys(merge: Merge, count: number): void {
+    const end = Math.min(merge.keys.length, merge.next + count);
     for (; merge.next < end; merge.next += 1) {
       const key = merge.keys[merge.next] ?? 0;
       const tail = merge.tails.get(key);
@@ -144,27 +168,13 @@ export class WriterStreamIndex {
     this.#putSettled.run(SETTLED, String(merge.upTo));
     this.#merge = null;
   }
-
-  reload(): void {
-    this.#merge = null;
-    this.#fresh = new Map();
-    for (const [position, key] of this.#tables.freshAfter(0)) this.#fresh.set(key, position);
-  }
-
-  #startMerge(): Merge {
-    const tails = this.#fresh;
-    let upTo = 0;
-    for (const tail of tails.values()) upTo = Math.max(upTo, typeof tail === 'number' ? tail : tail.position);
-    this.#fresh = new Map();
-    return { tails, keys: Float64Array.from(tails.keys()).sort(), upTo, next: 0 };
-  }
 }
 
 /** A reader's view. Called within a read transaction, so that both parts of the index are of one moment. */
 export class ReaderStreamIndex {
   readonly #tables: Tables;
   readonly #keyOf: KeyOf;
-  #fresh = new Map<number, number>();
+  #fresh = new Map<number, StreamTail | number>();
   #seen = 0;
   #settled = 0;
 
@@ -178,7 +188,7 @@ export class ReaderStreamIndex {
     for (let key = this.#keyOf(stream); ; key = nextKey(key)) {
       const head = this.#fresh.get(key) ?? this.#tables.headOfKey(key);
       if (head === undefined) return null;
-      const tail = this.#tables.tailAt(head);
+      const tail = typeof head === 'number' ? this.#tables.tailAt(head) : head;
       if (tail.stream === stream) return tail;
     }
   }
@@ -191,9 +201,6 @@ export class ReaderStreamIndex {
       this.#seen = settled;
       this.#settled = settled;
     }
-    for (const [position, key] of this.#tables.freshAfter(this.#seen)) {
-      this.#fresh.set(key, position);
-      this.#seen = position;
-    }
+    this.#seen = this.#tables.loadFresh(this.#seen, this.#fresh);
   }
 }

@@ -24,13 +24,18 @@ export function openInlineWriter(directory: string, listener: WriterListener): W
   let scheduled = false;
   let ended = false;
 
+  const end = (): void => {
+    if (ended) return;
+    ended = true;
+    writer.close();
+  };
   const step = (): void => {
     scheduled = false;
     if (ended) return;
     try {
       writer.step();
     } catch (error) {
-      ended = true;
+      end();
       listener.died(error instanceof Error ? error : new Error(String(error)));
       return;
     }
@@ -53,8 +58,7 @@ export function openInlineWriter(directory: string, listener: WriterListener): W
     },
     close: async () => {
       while (!ended && !writer.idle) step();
-      ended = true;
-      writer.close();
+      end();
     },
   };
 }
