@@ -79,7 +79,7 @@ describe('The embedded event store', () => {
   });
 
   test('a request that SQLite refuses is unavailable, and those around it are appended', async () => {
-    const broken = { ...request('outdial-2', NO_STREAM), events: [{ ...event(), data: null as unknown as string }] };
+    const broken = { ...request('outdial-2', NO_STREAM), events: [{ ...event(), data: [] as unknown as string }] };
     const results = await store.append([request('outdial-1', NO_STREAM), broken, request('outdial-3', NO_STREAM)], 'interactive');
     expect(results.map((result) => (result.ok ? 'appended' : result.error))).toEqual(['appended', 'StoreUnavailable', 'appended']);
     expect(await store.readStream('outdial-2')).toEqual([]);
