@@ -81,9 +81,17 @@ function phoneNumber(text: string): Normalised {
 
 const SIP_SCHEME = /^sips?:/i;
 
+/**
+ * Checked by the grammar of RFC 3261, but not written anew by it: that would undo escapes, and so make two users one. Only scheme and host
+ * change their case.
+ */
 function sipUri(text: string): Normalised {
-  const uri = parseSipUri(SIP_SCHEME.test(text) ? text : `sip:${text}`);
-  return uri?.user ? { target: uri.toString() } : { reason: 'is not a SIP URI, like sip:user@example.com' };
+  const written = SIP_SCHEME.test(text) ? text : `sip:${text}`;
+  const uri = parseSipUri(written);
+  const at = written.indexOf('@');
+  if (!uri?.user || at < 0) return { reason: 'is not a SIP URI, like sip:user@example.com' };
+  const user = written.slice(written.indexOf(':') + 1, at);
+  return { target: `${uri.scheme}:${user}@${uri.host}${written.slice(at + 1 + uri.host.length)}` };
 }
 
 function parseSipUri(text: string): SipUri | undefined {
@@ -102,11 +110,21 @@ function emailAddress(text: string): Normalised {
 }
 
 /**
- * Equal for two spellings of one address, of an address whose target is normalised: its identity, and what it is found by. The user of a
- * SIP URI is case-sensitive; no mail system in use tells mailboxes apart by case.
+ * Equal for two spellings of one address, of an address whose target is normalised: its identity, and what it is found by. All of a SIP URI
+ * but its user is compared without regard to case (RFC 3261, 19.1.4); no mail system in use tells mailboxes apart by case.
  */
-export const addressKey = (address: Pick<Address, 'type' | 'target'>): string =>
-  `${address.type}:${address.type === 'email' ? address.target.toLowerCase() : address.target}`;
+export function addressKey({ type, target }: Pick<Address, 'type' | 'target'>): string {
+  switch (type) {
+    case 'tel':
+      return `tel:${target}`;
+    case 'sip': {
+      const at = target.indexOf('@');
+      return `sip:${target.slice(0, at)}${target.slice(at).toLowerCase()}`;
+    }
+    case 'email':
+      return `email:${target.toLowerCase()}`;
+  }
+}
 
 /** The type that a bare address must be of, as in the columns of a CSV file. */
 export function readAddressType(text: string): AddressType {

@@ -8,7 +8,6 @@ declare module 'jssip/lib/URI' {
     readonly host: string;
     /** Undefined for text that is not a SIP URI. */
     static parse(text: string): URI | undefined;
-    toString(): string;
   }
   export = URI;
 }
