@@ -25,8 +25,13 @@ export function possibleE164(text: string): string | null {
   return plainlyPossible(text) ? text : parseE164(text);
 }
 
-/** The library's own answer. */
+/** The library's answer, if it stands: a number from which a second reading would strip yet another prefix is nobody's. */
 export function parseE164(text: string): string | null {
+  const number = readOnce(text);
+  return number === null || number === text || readOnce(number) === number ? number : null;
+}
+
+function readOnce(text: string): string | null {
   const parsed = parsePhoneNumberFromString(text, NUMBERING_PLANS);
   if (parsed === undefined || parsed.ext !== undefined || parsed.number.length > MAX_DIGITS + 1) return null;
   return parsed.isPossible() ? parsed.number : null;
