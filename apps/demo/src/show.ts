@@ -1,0 +1,49 @@
+import { SingleBar } from 'cli-progress';
+import type { Progress } from './api';
+
+export interface Show {
+  update(progress: Progress): void;
+  end(): void;
+}
+
+const LINE_EVERY_MS = 1000;
+const n = (value: number): string => value.toLocaleString('en');
+
+/** A bar that follows the list's state on a terminal; a line a second where there is none. */
+export function showProgress(first: Progress): Show {
+  const started = performance.now();
+  const describe = ({ targets, done, attempts, waiting }: Progress): string => {
+    const pace = attempts.total / Math.max((performance.now() - started) / 1000, 0.001);
+    return [
+      `${n(targets.idle)} idle (${n(waiting)} waiting)`,
+      `${n(targets.progressing)} progressing`,
+      `${n(done.answered)} answered`,
+      `${n(done.exhausted)} exhausted`,
+      `${n(attempts.total)} attempts, ${n(Math.round(pace))}/s`,
+    ].join(' | ');
+  };
+  return process.stdout.isTTY ? bar(first, describe) : lines(describe);
+}
+
+function bar(first: Progress, describe: (progress: Progress) => string): Show {
+  const format = 'done {bar} {percentage}%  {state}';
+  const single = new SingleBar({ format, barCompleteChar: '█', barIncompleteChar: '░', barsize: 24, hideCursor: true });
+  single.start(first.targets.total, first.targets.done, { state: describe(first) });
+  return {
+    update: (progress) => single.update(progress.targets.done, { state: describe(progress) }),
+    end: () => single.stop(),
+  };
+}
+
+function lines(describe: (progress: Progress) => string): Show {
+  let next = 0;
+  return {
+    update: (progress) => {
+      const finished = progress.targets.done === progress.targets.total;
+      if (performance.now() < next && !finished) return;
+      next = performance.now() + LINE_EVERY_MS;
+      process.stdout.write(`${n(progress.targets.done)} of ${n(progress.targets.total)} done: ${describe(progress)}\n`);
+    },
+    end: () => undefined,
+  };
+}

@@ -1,0 +1,3 @@
+'use strict';
+
+require('./build-if-stale.js').runBuilt('apps/demo/src/main.js');
