@@ -531,6 +531,9 @@ describe('Extending a lease', () => {
     after([add(), claim('a1', 1)])
       .when(command)
       .then([]);
+    after([add(), claim('a1', 1)])
+      .when(extend('a1', 1.5, 60))
+      .then([]);
   });
   it('is possible until the expiry is recorded', () => {
     after([add(), claim('a1', 1)])
@@ -636,6 +639,12 @@ describe('A late report', () => {
     after([add(), ...expired])
       .when(report('a1', 'busy', 3, { tmEnd: at(2) }))
       .then([{ type: 'LateOutcomeRecorded', tmEnd: at(2) }]);
+    after([add(), ...expired])
+      .when(report('a1', 'busy', 3, { tmEnd: at(60) }))
+      .then([{ type: 'LateOutcomeRecorded', tmEnd: at(3) }]);
+    after([add(), ...expired])
+      .when(report('a1', 'busy', 3, { tmEnd: at(-60) }))
+      .then([{ type: 'LateOutcomeRecorded', tmEnd: at(0) }]);
   });
   it('is late once: the same again is repeated, another is stale', () => {
     const late = [add(), ...expired, report('a1', 'unknown', 3)];
@@ -671,6 +680,16 @@ describe('A late report', () => {
     after([add({ destinations: destinations(MOBILE, HOME) }), ...expired])
       .when(report('a1', 'invalid_number', 3))
       .thenState({ due: at(3) });
+  });
+  it('exhausts nothing else, and no invalid number that the retry map lets be tried again', () => {
+    const under = (retry: DialPolicy['retry']) => [add(), claim('a1', 0, { policy: plan({ retry }) }), expire('a1', 1.5)];
+    const untouched = { status: 'idle', due: at(11.5), exhausted: [false, false, false, false, false] } as const;
+    after(under({ fax: { retry: false } }))
+      .when(report('a1', 'fax', 3))
+      .thenState(untouched);
+    after(under({ invalid_number: { retry: true } }))
+      .when(report('a1', 'invalid_number', 3))
+      .thenState(untouched);
   });
   it('of an invalid number leaves a call-back and the rest of another destination alone', () => {
     const two = add({ destinations: destinations(MOBILE, HOME), limits: { ...NO_LIMITS, tryCountMaxes: [1, null, null, null, null] } });
@@ -738,7 +757,7 @@ describe('Canceling a target', () => {
     after([add()])
       .when(cancel(1))
       .then([{ type: 'TargetCanceled', reason: 'customer asked' }])
-      .thenState({ status: 'done', doneReason: 'canceled', due: null });
+      .thenState({ status: 'done', doneReason: 'canceled', due: null, cancelRequested: false });
   });
   it('takes effect at the end of the attempt under way', () => {
     after([add(), claim('a1', 0)])
@@ -802,6 +821,9 @@ describe('Exhausting a destination', () => {
       .thenState({ status: 'idle', due: at(2) });
     after([two, claim('a1', 0), report('a1', 'busy', 1)])
       .when(exhaust(1, 2))
+      .thenState({ status: 'idle', due: at(11) });
+    after([two, claim('a1', 0), report('a1', 'busy', 1)])
+      .when(exhaust(0, 30))
       .thenState({ status: 'idle', due: at(11) });
     after([two, claim('a1', 0), report('a1', 'busy', 1), update({ due: at(500) }, 2)])
       .when(exhaust(0, 3))
