@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { OUTPLAN, targetOf } from './work.mjs';
+
+const { buildIfStale } = createRequire(import.meta.url)('../scripts/build-if-stale.js');
+const GATEWAY = path.join(import.meta.dirname, '../dist/apps/gateway/src/main.js');
+const PASSWORD = 'a bench needs no secret';
+const PATIENCE_MS = 60_000;
+
+/**
+ * A JSON client that costs the machine as little as possible: it shares it with what it measures.
+ * @param {string} url
+ * @param {string} [token]
+ * @param {number} [connections]
+ */
+export function clientAt(url, token, connections = 1) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
+  const { hostname, port } = new URL(url);
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+
+  /** @returns {Promise<any>} the answer's body; rejects unless the status is 2xx */
+  function send(method, target, body) {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const content = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+      const request = http.request(
+        { agent, hostname, port, method, path: target, headers: { ...authorization, ...content } },
+        (response) => {
+          const chunks = [];
+          response.on('data', (chunk) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            const answer = Buffer.concat(chunks).toString();
+            if (response.statusCode >= 200 && response.statusCode < 300) resolve(JSON.parse(answer));
+            else reject(new Error(`${method} ${target}: ${response.statusCode} ${answer.slice(0, 1000)}`));
+          });
+        },
+      );
+      request.on('error', reject);
+      request.end(text);
+    });
+  }
+  return {
+    url,
+    token,
+    get: (target) => send('GET', target),
+    post: (target, body) => send('POST', target, body),
+    close: () => agent.destroy(),
+  };
+}
+
+/** The built gateway as a process of its own, on an empty data directory; its first user logged in. */
+export async function startService() {
+  buildIfStale();
+  const dataDir = await mkdtemp(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-bench-'));
+  const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
+    env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  let output = '';
+  const listen = (chunk) => (output = (output + chunk).slice(-10_000));
+  child.stdout.on('data', listen);
+  child.stderr.on('data', listen);
+
+  const deadline = Date.now() + PATIENCE_MS;
+  let url;
+  while ((url = /listening on (http:\S+)/.exec(output)?.[1]) === undefined) {
+    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the service did not start:\n${output}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const anonymous = clientAt(url);
+  const { token } = await anonymous.post('/auth/login', { username: 'admin', password: PASSWORD });
+  anonymous.close();
+  const client = clientAt(url, token, 4);
+  return {
+    client,
+    async stop() {
+      client.close();
+      child.kill('SIGTERM');
+      await exited;
+      process.off('exit', kill);
+      await rm(dataDir, { recursive: true, force: true });
+      if (child.exitCode !== 0) throw new Error(`the service ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
+    },
+  };
+}
+
+/** Runs `measure` against a fresh service. */
+export async function withService(measure) {
+  const service = await startService();
+  try {
+    return await measure(service.client);
+  } finally {
+    await service.stop();
+  }
+}
+
+/** An outdial with targets 0 … n - 1, under the outplan of a dial cycle; resolves when all of them can be claimed. */
+export async function makeList(client, n) {
+  const outplan = await client.post('/v1.0/outplans', OUTPLAN);
+  const { id } = await client.post('/v1.0/outdials', { name: `bench ${n}`, outplan_id: outplan.id });
+  const chunk = 5000;
+  for (let first = 0; first < n; first += chunk) {
+    const targets = Array.from({ length: Math.min(chunk, n - first) }, (_, offset) => targetOf(first + offset));
+    const { summary } = await client.post(`/v1.0/outdials/${id}/targets`, { targets });
+    if (summary.created !== targets.length) throw new Error(`${summary.created} of ${targets.length} targets were created`);
+  }
+  await progressWhen(client, id, (progress) => progress.callable === n);
+  return id;
+}
+
+/** The outdial's progress as soon as it is as it should be; what it is in the end when that takes longer than a minute. */
+export async function progressWhen(client, outdialId, holds) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const progress = await client.get(`/v1.0/outdials/${outdialId}/progress`);
+    if (holds(progress)) return progress;
+    if (Date.now() > deadline) throw new Error(`the read models do not get there: ${JSON.stringify(progress)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
