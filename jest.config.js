@@ -56,6 +56,7 @@ module.exports = {
       displayName: 'service',
       testMatch: inService.map((folder) => `${folder}**/*.test.ts`),
       globalSetup: '<rootDir>/scripts/jest-build.js',
+      setupFilesAfterEnv: ['<rootDir>/scripts/jest-patience.js'],
     },
   ],
 };

@@ -1,6 +1,7 @@
 'use strict';
 
-const { TestEnvironment } = require('jest-environment-node');
+// The one that Jest itself brings, so that their versions cannot part.
+const { TestEnvironment } = require(require.resolve('jest-environment-node', { paths: [require.resolve('jest')] }));
 
 /** Node lists threads among no resources. */
 const threads = new Set();

@@ -329,6 +329,56 @@ export function outdialAt(api: Client, id: string): Outdial {
   };
 }
 
+/** Runs `work` for each item, some at a time, and answers the results in order. */
+export async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>, atOnce = 16): Promise<readonly R[]> {
+  const results: R[] = [];
+  const rest = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [at, item] of rest) results[at] = await work(item);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
+}
+
+/** Every attempt of an outdial's listed targets, as the targets' own streams tell. */
+export async function allAttempts(outdial: Outdial): Promise<readonly WireAttempt[]> {
+  const targets = await listAll<WireTarget>(outdial.api, `${outdial.path}/targets`);
+  return (await eachOf(targets, ({ id }) => outdial.attempts(id))).flat();
+}
+
+/**
+ * Where the read models (lists, progress) and the event log (a target by its id is folded from its stream) tell different stories of an outdial that
+ * nobody changes meanwhile. Of a large list some of the targets are compared.
+ */
+export async function differences(outdial: Outdial, most = 1000): Promise<readonly string[]> {
+  const listed = await listAll<WireTarget>(outdial.api, `${outdial.path}/targets`);
+  const step = Math.ceil(listed.length / most);
+  const compared = listed.filter((_, n) => n % step === 0);
+  const folded = await eachOf(compared, ({ id }) => outdial.target(id));
+  const found = compared.flatMap((target, n) =>
+    JSON.stringify(target) === JSON.stringify(folded[n]) ? [] : [`${JSON.stringify(target)} is ${JSON.stringify(folded[n])}`],
+  );
+  const { targets, done } = await outdial.progress();
+  const count = (field: 'status' | 'done_reason', value: string): number => listed.filter((target) => target[field] === value).length;
+  const counted = {
+    targets: {
+      total: listed.length,
+      idle: count('status', 'idle'),
+      progressing: count('status', 'progressing'),
+      done: count('status', 'done'),
+    },
+    done: {
+      answered: count('done_reason', 'answered'),
+      exhausted: count('done_reason', 'exhausted'),
+      canceled: count('done_reason', 'canceled'),
+    },
+  };
+  const progress = { targets, done };
+  return JSON.stringify(progress) === JSON.stringify(counted)
+    ? found
+    : [...found, `${JSON.stringify(progress)} is ${JSON.stringify(counted)}`];
+}
+
 export const newOutplan = async (api: Client, fields: Fields = {}): Promise<WireOutplan> =>
   bodyOf(await api.post<WireOutplan>('/outplans', { name: 'an outplan', ...fields }), 201);
 

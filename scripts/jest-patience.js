@@ -1,0 +1,4 @@
+'use strict';
+
+// Tests of a whole service say what must happen, not how fast: the limit only keeps a broken service from hanging them, also on a machine that is busy.
+jest.setTimeout(60_000);
