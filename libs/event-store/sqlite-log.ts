@@ -186,7 +186,6 @@ export class SqliteLogWriter {
   /** The first result again, when these very events already stand right after the expected revision. */
   #earlierAppend(tail: StreamTail, expected: number, events: readonly NewEvent[]): AppendResult | null {
     const last = expected + events.length;
-    if (last > tail.revision) return null;
     let result: AppendResult | null = null;
     for (let position = tail.position; position !== 0;) {
       const [id, previous, revision, hash] = this.#eventAt.get(position) as [string, number, number, string];
