@@ -92,6 +92,8 @@ module.exports = {
   options: {
     doNotFollow: { path: '(^|/)(node_modules|dist)/' },
     tsPreCompilationDeps: true,
+    // bench/ has a package.json of its own and uses the product's packages too.
+    combinedDependencies: true,
     tsConfig: { fileName: 'tsconfig.json' },
     // `types`: package.json "imports" then leads to the sources, not to dist.
     enhancedResolveOptions: {
