@@ -30,7 +30,7 @@ import {
 } from './dto/access.dto';
 import { as } from './dto/rules';
 import { Operation } from './openapi';
-import { Asked, Paged, uuid } from './request-context';
+import { Asked, Paged } from './request-context';
 import { accessKeyWire, customerWire } from './wire';
 
 @ApiTags('Credentials')
@@ -95,13 +95,13 @@ export class AccessController {
 
   @Get('v1.0/accesskeys/:id')
   @Operation({ summary: 'Answers an access key, without its token.', answers: AccessKeyAnswer, reads: true, errors: ['NOT_FOUND'] })
-  async getAccessKey(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async getAccessKey(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return withoutEtag(resource(accessKeyWire, await this.queries.execute(new GetAccessKey(context, id))));
   }
 
   @Delete('v1.0/accesskeys/:id')
   @Operation({ summary: 'Ends an access key.', answers: AccessKeyAnswer, writes: 'unkeyed', errors: ['NOT_FOUND'] })
-  async deleteAccessKey(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async deleteAccessKey(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return withoutEtag(resource(accessKeyWire, await this.commands.execute(new DeleteAccessKey(context, id))));
   }
 
@@ -137,7 +137,7 @@ export class AccessController {
     reads: true,
     errors: ['PERMISSION_DENIED', 'NOT_FOUND'],
   })
-  async getCustomer(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async getCustomer(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return withoutEtag(resource(customerWire, await this.queries.execute(new GetCustomer(context, id))));
   }
 
@@ -148,7 +148,7 @@ export class AccessController {
     writes: 'unkeyed',
     errors: ['PERMISSION_DENIED', 'NOT_FOUND', 'CONFLICT'],
   })
-  async deleteCustomer(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async deleteCustomer(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return withoutEtag(resource(customerWire, await this.commands.execute(new DeleteCustomer(context, id))));
   }
 }

@@ -10,6 +10,7 @@ import type { Principal } from '#application';
 import { sendAnswers } from './answer';
 import { errorAnswer, routeNotFound, sendError } from './http-errors';
 import { BODY_LIMIT, takeJsonBodies } from './json-body';
+import { readPathIds } from './request-context';
 
 /** Everything under it belongs to a customer and needs a credential. */
 const API = '/v1.0/';
@@ -86,7 +87,9 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
   });
   // Before the body is read: who may not send one is not to be listened to.
   fastify.addHook('onRequest', async (request) => {
-    if (request.routeOptions.url?.startsWith(API)) request.principal = await principalOf(request);
+    if (!request.routeOptions.url?.startsWith(API)) return;
+    request.principal = await principalOf(request);
+    readPathIds(request);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const { method, id } = request;

@@ -25,7 +25,7 @@ import {
 import { accept, as, isObject, maybe } from './dto/rules';
 import { TargetAnswer } from './dto/target.dto';
 import { Operation } from './openapi';
-import { Asked, invalidParameter, Paged, QueryText, uuid } from './request-context';
+import { Asked, invalidParameter, Paged, QueryText } from './request-context';
 import { attemptWire, leaseWire, targetWire } from './wire';
 
 @ApiTags('Dialing')
@@ -47,7 +47,7 @@ export class LeasesController {
     errors: ['NOT_FOUND'],
   })
   async claimTargets(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(LeaseRequest)) body: LeaseRequest,
   ): Promise<Answer> {
@@ -67,7 +67,7 @@ export class LeasesController {
     errors: ['NOT_FOUND'],
   })
   async recordOutcomes(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(OutcomeReports)) body: OutcomeReports,
   ): Promise<Answer> {
@@ -85,7 +85,7 @@ export class LeasesController {
   @HttpCode(200)
   @Operation({ summary: 'Prolongs leases; never shortens one.', answers: LeaseFates, writes: 'post', errors: ['NOT_FOUND'] })
   async extendLeases(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(LeaseChanges)) body: LeaseChanges,
   ): Promise<Answer> {
@@ -102,7 +102,7 @@ export class LeasesController {
     errors: ['NOT_FOUND'],
   })
   async releaseLeases(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(LeaseChanges)) body: LeaseChanges,
   ): Promise<Answer> {
@@ -122,7 +122,7 @@ export class LeasesController {
     errors: ['NOT_FOUND'],
   })
   async listOpenAttempts(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Paged() paged: PageRequest,
     @QueryText('open') open: string | undefined,
@@ -144,8 +144,8 @@ export class LeasesController {
     errors: ['NOT_FOUND'],
   })
   async startAttempt(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
+    @Param('id') id: string,
+    @Param('target_id') targetId: string,
     @Asked() context: RequestContext,
     @Body(maybe(AttemptStart)) body: AttemptStart,
   ): Promise<Answer> {
@@ -157,11 +157,7 @@ export class LeasesController {
 
   @Get('targets/:target_id/attempts')
   @Operation({ summary: 'Lists all attempts on a target, oldest first.', answers: AttemptsAnswer, reads: true, errors: ['NOT_FOUND'] })
-  async listAttempts(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
-    @Asked() context: RequestContext,
-  ): Promise<Answer> {
+  async listAttempts(@Param('id') id: string, @Param('target_id') targetId: string, @Asked() context: RequestContext): Promise<Answer> {
     const attempts = await this.queries.execute(new ListAttempts(context, id, targetId));
     return new Answer(200, { result: attempts.map(({ attempt, target }) => attemptWire(attempt, target)) });
   }
@@ -176,9 +172,9 @@ export class LeasesController {
     errors: ['NOT_FOUND'],
   })
   async recordOutcome(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
-    @Param('attempt_id', uuid) attemptId: string,
+    @Param('id') id: string,
+    @Param('target_id') targetId: string,
+    @Param('attempt_id') attemptId: string,
     @Asked() context: RequestContext,
     @Body(as(OutcomeBody)) body: OutcomeBody,
   ): Promise<Answer> {

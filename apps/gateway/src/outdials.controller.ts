@@ -10,7 +10,7 @@ import { changeCurrent } from './changes';
 import { CampaignChange, DataChange, NewOutdial, OutdialAnswer, OutdialChanges, OutdialPage, ProgressAnswer } from './dto/outdial.dto';
 import { as, maybe, NoFields } from './dto/rules';
 import { Operation } from './openapi';
-import { Asked, Paged, uuid } from './request-context';
+import { Asked, Paged } from './request-context';
 import { outdialWire, progressWire } from './wire';
 
 const lower = (id: string | undefined): string | undefined => id?.toLowerCase();
@@ -53,7 +53,7 @@ export class OutdialsController {
 
   @Get(':id')
   @Operation({ summary: 'Answers an outdial, a deleted one too.', answers: OutdialAnswer, etag: true, reads: true, errors: ['NOT_FOUND'] })
-  async getOutdial(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async getOutdial(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return resource(outdialWire, await this.queries.execute(new GetOutdial(context, id)));
   }
 
@@ -67,7 +67,7 @@ export class OutdialsController {
     errors: ['NOT_FOUND'],
   })
   async updateOutdial(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(OutdialChanges)) body: OutdialChanges,
   ): Promise<Answer> {
@@ -84,7 +84,7 @@ export class OutdialsController {
   @Put(':id/campaign_id')
   @Operation({ summary: 'Attaches an outdial to a campaign.', answers: OutdialAnswer, etag: true, writes: 'put', errors: ['NOT_FOUND'] })
   async updateCampaign(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(CampaignChange)) body: CampaignChange,
   ): Promise<Answer> {
@@ -94,11 +94,7 @@ export class OutdialsController {
 
   @Put(':id/data')
   @Operation({ summary: 'Changes an outdial’s data.', answers: OutdialAnswer, etag: true, writes: 'put', errors: ['NOT_FOUND'] })
-  async updateData(
-    @Param('id', uuid) id: string,
-    @Asked() context: RequestContext,
-    @Body(as(DataChange)) body: DataChange,
-  ): Promise<Answer> {
+  async updateData(@Param('id') id: string, @Asked() context: RequestContext, @Body(as(DataChange)) body: DataChange): Promise<Answer> {
     return resource(outdialWire, await this.commands.execute(new UpdateOutdial(context, id, { data: body.data })));
   }
 
@@ -111,7 +107,7 @@ export class OutdialsController {
     writes: 'put',
     errors: ['NOT_FOUND'],
   })
-  async deleteOutdial(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async deleteOutdial(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return this.mode(context, id, 'DeleteOutdial');
   }
 
@@ -124,29 +120,21 @@ export class OutdialsController {
     writes: 'post',
     errors: ['NOT_FOUND'],
   })
-  async pauseOutdial(@Param('id', uuid) id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
+  async pauseOutdial(@Param('id') id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
     return this.mode(context, id, 'PauseOutdial');
   }
 
   @Post(':id/resume')
   @HttpCode(200)
   @Operation({ summary: 'Lets a paused outdial go on.', answers: OutdialAnswer, etag: true, writes: 'post', errors: ['NOT_FOUND'] })
-  async resumeOutdial(
-    @Param('id', uuid) id: string,
-    @Asked() context: RequestContext,
-    @Body(maybe(NoFields)) _: NoFields,
-  ): Promise<Answer> {
+  async resumeOutdial(@Param('id') id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
     return this.mode(context, id, 'ResumeOutdial');
   }
 
   @Post(':id/archive')
   @HttpCode(200)
   @Operation({ summary: 'Archives an outdial, for good.', answers: OutdialAnswer, etag: true, writes: 'post', errors: ['NOT_FOUND'] })
-  async archiveOutdial(
-    @Param('id', uuid) id: string,
-    @Asked() context: RequestContext,
-    @Body(maybe(NoFields)) _: NoFields,
-  ): Promise<Answer> {
+  async archiveOutdial(@Param('id') id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
     return this.mode(context, id, 'ArchiveOutdial');
   }
 
@@ -157,7 +145,7 @@ export class OutdialsController {
     reads: true,
     errors: ['NOT_FOUND'],
   })
-  async getProgress(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async getProgress(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return new Answer(200, progressWire(await this.queries.execute(new GetProgress(context, id))));
   }
 

@@ -12,7 +12,7 @@ import type { PolicyChanges } from './dto/outplan.dto';
 import { as, refused } from './dto/rules';
 import type { Shape } from './dto/rules';
 import { Operation } from './openapi';
-import { Asked, Paged, uuid } from './request-context';
+import { Asked, Paged } from './request-context';
 import { outplanWire } from './wire';
 
 function policyOf(body: DialInfoChanges): PolicyChanges {
@@ -53,7 +53,7 @@ export class OutplansController {
 
   @Get(':id')
   @Operation({ summary: 'Answers an outplan, a deleted one too.', answers: OutplanAnswer, etag: true, reads: true, errors: ['NOT_FOUND'] })
-  async getOutplan(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async getOutplan(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return resource(outplanWire, await this.queries.execute(new GetOutplan(context, id)));
   }
 
@@ -67,7 +67,7 @@ export class OutplansController {
     errors: ['NOT_FOUND'],
   })
   async updateOutplan(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(OutplanChanges)) body: OutplanChanges,
   ): Promise<Answer> {
@@ -79,7 +79,7 @@ export class OutplansController {
   @Put(':id/dial_info')
   @Operation({ summary: 'Changes how an outplan dials.', answers: OutplanAnswer, etag: true, writes: 'put', errors: ['NOT_FOUND'] })
   async updateDialInfo(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Body(as(DialInfoChanges)) body: DialInfoChanges,
   ): Promise<Answer> {
@@ -95,7 +95,7 @@ export class OutplansController {
     writes: 'put',
     errors: ['NOT_FOUND'],
   })
-  async deleteOutplan(@Param('id', uuid) id: string, @Asked() context: RequestContext): Promise<Answer> {
+  async deleteOutplan(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
     return resource(outplanWire, await this.commands.execute(new DeleteOutplan(context, id)));
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createParamDecorator } from '@nestjs/common';
-import type { ExecutionContext, PipeTransform } from '@nestjs/common';
+import type { ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { OutdialError, parseMicros } from '#dialing';
 import type { ClaimIntent, PageRequest, Principal, RequestContext } from '#application';
@@ -79,13 +79,15 @@ const requestOf = (context: ExecutionContext): FastifyRequest => context.switchT
 /** The request's context, as a parameter of a controller's method. */
 export const Asked = createParamDecorator((_: unknown, context: ExecutionContext): RequestContext => contextOf(requestOf(context)));
 
-/** For `@Param(name, uuid)`: an id, in lower case. */
-export const uuid: PipeTransform<string, string> = {
-  transform(text, { data }) {
-    if (!UUID.test(text)) throw refused([detail(data ?? 'id', 'must be a UUID', text)], 'INVALID_ID');
-    return text.toLowerCase();
-  },
-};
+/** Every id in a path is a UUID; answers have it in lower case, and so has what follows. Checked before a body is read. */
+export function readPathIds(request: FastifyRequest): void {
+  const parameters = request.params as Record<string, string>;
+  for (const [name, text] of Object.entries(parameters)) {
+    if (!/(?:^|_)id$/.test(name)) continue;
+    if (!UUID.test(text)) throw refused([detail(name, 'must be a UUID', text)], 'INVALID_ID');
+    parameters[name] = text.toLowerCase();
+  }
+}
 
 /** The one value of a query parameter; undefined when it is not there. */
 function queryValue(request: FastifyRequest, name: string): string | undefined {

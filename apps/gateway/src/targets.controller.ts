@@ -23,7 +23,7 @@ import {
   TargetPage,
 } from './dto/target.dto';
 import { Operation } from './openapi';
-import { Asked, invalidParameter, Paged, QueryFlag, QueryText, uuid } from './request-context';
+import { Asked, invalidParameter, Paged, QueryFlag, QueryText } from './request-context';
 import { targetWire } from './wire';
 
 const NOT_AN_OBJECT = 'This request needs a JSON object as its body, with Content-Type: application/json.';
@@ -64,7 +64,7 @@ export class TargetsController {
     errors: ['NOT_FOUND'],
   })
   async addTargets(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @QueryText('on_duplicate') onDuplicate: string | undefined,
     @QueryFlag('readd') readd: boolean,
@@ -95,7 +95,7 @@ export class TargetsController {
     errors: ['NOT_FOUND'],
   })
   async listTargets(
-    @Param('id', uuid) id: string,
+    @Param('id') id: string,
     @Asked() context: RequestContext,
     @Paged() paged: PageRequest,
     @QueryText('status') status: string | undefined,
@@ -112,11 +112,7 @@ export class TargetsController {
 
   @Get(':target_id')
   @Operation({ summary: 'Answers a target, a deleted one too.', answers: TargetAnswer, etag: true, reads: true, errors: ['NOT_FOUND'] })
-  async getTarget(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
-    @Asked() context: RequestContext,
-  ): Promise<Answer> {
+  async getTarget(@Param('id') id: string, @Param('target_id') targetId: string, @Asked() context: RequestContext): Promise<Answer> {
     return resource(targetWire, await this.queries.execute(new GetTarget(context, id, targetId)));
   }
 
@@ -131,8 +127,8 @@ export class TargetsController {
     errors: ['NOT_FOUND'],
   })
   async updateTarget(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
+    @Param('id') id: string,
+    @Param('target_id') targetId: string,
     @Asked() context: RequestContext,
     @Body(as(TargetChangesBody)) body: TargetChangesBody,
   ): Promise<Answer> {
@@ -160,11 +156,7 @@ export class TargetsController {
     writes: 'put',
     errors: ['NOT_FOUND'],
   })
-  async deleteTarget(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
-    @Asked() context: RequestContext,
-  ): Promise<Answer> {
+  async deleteTarget(@Param('id') id: string, @Param('target_id') targetId: string, @Asked() context: RequestContext): Promise<Answer> {
     return resource(targetWire, await this.commands.execute(new RemoveTarget(context, id, targetId)));
   }
 
@@ -179,8 +171,8 @@ export class TargetsController {
     errors: ['NOT_FOUND'],
   })
   async cancelTarget(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
+    @Param('id') id: string,
+    @Param('target_id') targetId: string,
     @Asked() context: RequestContext,
     @Body(maybe(Reason)) body: Reason,
   ): Promise<Answer> {
@@ -198,8 +190,8 @@ export class TargetsController {
     errors: ['NOT_FOUND'],
   })
   async exhaustDestination(
-    @Param('id', uuid) id: string,
-    @Param('target_id', uuid) targetId: string,
+    @Param('id') id: string,
+    @Param('target_id') targetId: string,
     @Param('n') n: string,
     @Asked() context: RequestContext,
     @Body(maybe(Reason)) body: Reason,

@@ -85,7 +85,7 @@ export const Text = ({ min = 0, max, ...common }: Common & { readonly min?: numb
     IsString({ message: 'must be a string' }),
     Length(min, max, { message: min === 0 ? `must have at most ${max} characters` : `must have ${min} to ${max} characters` }),
     ValidateBy(
-      { name: 'isKeepable', validator: (value: unknown) => typeof value !== 'string' || !UNKEEPABLE.test(value) },
+      { name: 'isKeepable', validator: { validate: (value: unknown) => typeof value === 'string' && !UNKEEPABLE.test(value) } },
       { message: UNKEEPABLE_REASON },
     ),
   );
@@ -114,7 +114,7 @@ export const Moment = (common: Common): PropertyDecorator =>
   field(
     { example: '2030-04-28 01:41:40.503790', ...schemaOf(common), type: String },
     ValidateBy(
-      { name: 'isMoment', validator: (value: unknown) => typeof value === 'string' && parseMicros(value) !== undefined },
+      { name: 'isMoment', validator: { validate: (value: unknown) => typeof value === 'string' && parseMicros(value) !== undefined } },
       { message: 'must be a time like 2030-04-28 01:41:40.503790 or 2030-04-28T01:41:40Z' },
     ),
   );
