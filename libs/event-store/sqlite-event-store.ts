@@ -11,7 +11,7 @@ import {
   StoreUnavailable,
 } from './event-store';
 import { type DirectoryLock, lockDirectory } from './directory-lock';
-import { type PageRequest, SqliteLogReader } from './sqlite-log';
+import { type PageRequest, parsePosition, SqliteLogReader } from './sqlite-log';
 import { openReaderThread, type PageSource } from './sqlite-page-source';
 import { SqliteStateReader, type StateWrite } from './sqlite-state-store';
 import type { WriterAnswer } from './sqlite-writer';
@@ -312,6 +312,8 @@ class Reads {
 
   async *#batches(group: string | undefined, after: Position, end: Promise<Position>, limit: number): AsyncGenerator<EventBatch> {
     const upTo = await end;
+    // Refused here, where its stack leads to the caller, and not on another thread.
+    for (const position of [after, upTo]) parsePosition(position);
     const fetch = (from: Position): Promise<EventBatch> => {
       const page = this.#page({ group, after: from, upTo, limit });
       // Read ahead while the batch before is worked on; whoever stops early never asks for the outcome.

@@ -120,7 +120,7 @@ describe('The embedded log, held against a simple model', () => {
           rmSync(directory, { recursive: true, force: true });
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   }, 60_000);
 
