@@ -326,10 +326,9 @@ describe('stopped by SIGTERM', () => {
     const dialers = Array.from({ length: 8 }, async () => {
       for (;;) {
         try {
-          for (const lease of (await outdial.claim({ limit: 5, lease_seconds: 600 })).result) {
-            attempts.push(lease.attempt_id);
-            await outdial.report(lease, 'busy');
-          }
+          const leases = (await outdial.claim({ limit: 5, lease_seconds: 600 })).result;
+          attempts.push(...leases.map(({ attempt_id }) => attempt_id));
+          for (const lease of leases) await outdial.report(lease, 'busy');
         } catch (error) {
           if (stopping) return;
           throw error;

@@ -18,7 +18,8 @@ const say = (line: string): void => {
 
 async function listen(app: NestFastifyApplication, { host, port }: Configuration): Promise<string> {
   try {
-    await app.listen({ host, port });
+    // Nest's own listen would log the failure, too: it is told once, below.
+    await app.getHttpAdapter().getInstance().listen({ host, port });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     if (code === 'EADDRINUSE') throw new ConfigurationError(`PORT: ${port} on ${host} is taken by another process (${code}).`);
@@ -47,12 +48,13 @@ async function start(config: Configuration, log: Logger): Promise<void> {
   let app: NestFastifyApplication | null = null;
   try {
     const { generatedPassword } = await engine.bootstrapAdmin(config.adminUsername, config.adminPassword);
-    app = await createGateway(engine, config.jwtSecret, log);
-    const url = await listen(app, config);
-    writePrivateFile(serviceFile(config.dataDir), `${JSON.stringify({ pid: process.pid, url })}\n`);
+    // Before anything else can fail: it is stored by now, and nobody will see it again.
     if (generatedPassword !== undefined) {
       say(`the first user is ${config.adminUsername} with the password ${generatedPassword} (shown only now)`);
     }
+    app = await createGateway(engine, config.jwtSecret, log);
+    const url = await listen(app, config);
+    writePrivateFile(serviceFile(config.dataDir), `${JSON.stringify({ pid: process.pid, url })}\n`);
     say(`listening on ${url}`);
     endOnSignal(app, engine, config, log);
   } catch (error) {
