@@ -1,5 +1,5 @@
 import { evolveAccessKey, type AccessKey, type AccessKeyEvent } from '#dialing';
-import { aggregateProjection, subjectOf, type AggregateDocument } from './documents';
+import { aggregateProjection, type AggregateDocument } from './documents';
 import { creation, NEWEST_FIRST, readOne, readPage, type PageRequest } from './pages';
 import type { ReadStore } from './read-store';
 
@@ -12,7 +12,7 @@ export const accessKeys = aggregateProjection<AccessKey, AccessKeyEvent>({
     fields: { customer: 'text', listed: 'integer' },
     indexes: [{ fields: ['customer', 'listed'], sparse: true }],
   },
-  documentId: (stream) => subjectOf('accesskey', stream),
+  category: 'accesskey',
   events: { AccessKeyCreated: true, AccessKeyDeleted: true },
   evolve: evolveAccessKey,
   fields: ({ customerId, tmCreate, tmDelete }) => ({ customer: customerId, listed: tmDelete === null ? tmCreate : null }),
@@ -20,14 +20,14 @@ export const accessKeys = aggregateProjection<AccessKey, AccessKeyEvent>({
 
 /** Deleted and expired ones too; null when there is none. Throws `DocumentQuarantined`. */
 export const getAccessKey = (store: ReadStore, accessKeyId: string): Promise<AccessKeyDocument | null> =>
-  readOne(store, 'access_keys', accessKeyId);
+  readOne(store, accessKeys, accessKeyId);
 
 /** A customer's access keys, newest first, without deleted ones. */
 export async function listAccessKeys(
   store: ReadStore,
   { customerId, ...page }: { readonly customerId: string } & PageRequest,
 ): Promise<{ readonly accessKeys: readonly AccessKeyDocument[]; readonly nextPageToken: string }> {
-  const query = { collection: 'access_keys', where: { customer: customerId }, order: NEWEST_FIRST };
-  const { rows, nextPageToken } = await readPage<AccessKeyDocument>(store, query, page, creation);
+  const query = { where: { customer: customerId }, order: NEWEST_FIRST };
+  const { rows, nextPageToken } = await readPage(store, accessKeys, query, page, creation);
   return { accessKeys: rows, nextPageToken };
 }

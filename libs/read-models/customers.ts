@@ -1,5 +1,5 @@
 import { evolveCustomer, type Customer, type CustomerEvent } from '#dialing';
-import { aggregateProjection, subjectOf, type AggregateDocument } from './documents';
+import { aggregateProjection, type AggregateDocument } from './documents';
 import { creation, NEWEST_FIRST, readOne, readPage, type PageRequest } from './pages';
 import type { ReadStore } from './read-store';
 
@@ -8,7 +8,7 @@ export type CustomerDocument = AggregateDocument<Customer>;
 export const customers = aggregateProjection<Customer, CustomerEvent>({
   version: 1,
   schema: { name: 'customers', fields: { listed: 'integer' }, indexes: [{ fields: ['listed'], sparse: true }] },
-  documentId: (stream) => subjectOf('customer', stream),
+  category: 'customer',
   events: { CustomerCreated: true, PasswordChanged: true, CustomerDeleted: true },
   evolve: evolveCustomer,
   fields: ({ tmCreate, tmDelete }) => ({ listed: tmDelete === null ? tmCreate : null }),
@@ -16,14 +16,14 @@ export const customers = aggregateProjection<Customer, CustomerEvent>({
 
 /** Deleted ones too; null when there is none. Throws `DocumentQuarantined`. */
 export const getCustomer = (store: ReadStore, customerId: string): Promise<CustomerDocument | null> =>
-  readOne(store, 'customers', customerId);
+  readOne(store, customers, customerId);
 
 /** All customers, newest first, without deleted ones. */
 export async function listCustomers(
   store: ReadStore,
   page: PageRequest,
 ): Promise<{ readonly customers: readonly CustomerDocument[]; readonly nextPageToken: string }> {
-  const query = { collection: 'customers', where: {}, order: NEWEST_FIRST };
-  const { rows, nextPageToken } = await readPage<CustomerDocument>(store, query, page, creation);
+  const query = { where: {}, order: NEWEST_FIRST };
+  const { rows, nextPageToken } = await readPage(store, customers, query, page, creation);
   return { customers: rows, nextPageToken };
 }

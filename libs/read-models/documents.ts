@@ -16,12 +16,24 @@ interface AggregateModel<State, Event extends DialingEvent> {
   /** Raised with the fields; a changed `evolve` of the core needs it raised, too. */
   readonly version: number;
   readonly schema: CollectionSchema;
-  readonly documentId: (stream: string) => string | null;
+  readonly category: string;
+  /** Absent: the stream is named after it. */
+  readonly documentId?: (subject: string) => string;
   /** Every type of event that the aggregate's streams hold: complete, or it does not compile. */
   readonly events: Readonly<Record<Event['type'], true>>;
   readonly evolve: (state: State | null, event: Event) => State;
   readonly fields: (state: State) => StoredDocument['fields'];
+  /** Absent: the document as JSON. */
+  readonly body?: DocumentBody<AggregateDocument<State>>;
 }
+
+/** How a document is written and read. */
+export type DocumentBody<Doc> = Pick<Projection<Doc>, 'encode' | 'decode'>;
+
+export const jsonBody = <Doc>(): DocumentBody<Doc> => ({
+  encode: (document) => JSON.stringify(document),
+  decode: (body) => JSON.parse(body) as Doc,
+});
 
 /** A read model that keeps one aggregate a document, named as its collection. */
 export function aggregateProjection<State, Event extends DialingEvent>(
@@ -32,13 +44,15 @@ export function aggregateProjection<State, Event extends DialingEvent>(
     name: model.schema.name,
     version: model.version,
     schema: model.schema,
-    documentId: model.documentId,
+    category: model.category,
+    documentId: model.documentId ?? ((subject) => subject),
     evolve(document, { event, revision, hash }) {
       if (!isOwn(event)) throw new MisplacedEvent(model.schema.name, event.type);
       return { state: model.evolve(document?.state ?? null, event), head: { revision, hash } };
     },
     headOf: (document) => document.head,
     fields: (document) => model.fields(document.state),
+    ...(model.body ?? jsonBody()),
   };
 }
 
@@ -47,10 +61,6 @@ export const eventsOf =
   <Event extends DialingEvent>(types: Readonly<Record<Event['type'], true>>) =>
   (event: DialingEvent): event is Event =>
     Object.hasOwn(types, event.type);
-
-/** What a stream of this category is about: all that follows the first `-` of its name; null for a stream of another category. */
-export const subjectOf = (category: string, stream: string): string | null =>
-  stream.startsWith(`${category}-`) ? stream.slice(category.length + 1) : null;
 
 /** An event in a stream of another aggregate. */
 export class MisplacedEvent extends Error {
@@ -76,8 +86,8 @@ export class DocumentQuarantined extends Error {
   }
 }
 
-/** Reads a stored document. Throws `DocumentQuarantined`. `Doc` is what the collection's projection folds. */
-export function documentOf<Doc>(stored: ReadDocument): Doc {
+/** Reads a stored document of a model. Throws `DocumentQuarantined`. */
+export function documentOf<Doc>(model: Projection<Doc>, stored: ReadDocument): Doc {
   if (stored.quarantine !== null) throw new DocumentQuarantined(stored.id, JSON.parse(stored.quarantine) as Quarantine);
-  return JSON.parse(stored.body) as Doc;
+  return model.decode(stored.body);
 }

@@ -65,7 +65,7 @@ export class Folding {
   /** Takes in loaded documents, for the next `fold`. */
   admit(documents: readonly ReadDocument[]): void {
     for (const { id, position, body, quarantine } of documents) {
-      this.admitted.set(id, { position, document: JSON.parse(body) as unknown, quarantine });
+      this.admitted.set(id, { position, document: body === 'null' ? null : this.projection.decode(body), quarantine });
     }
   }
 
@@ -82,7 +82,7 @@ export class Folding {
 
   /** Replaces a document by the fold of its whole stream. */
   refold(id: string, stream: readonly (Fact | UnreadableFact)[]): void {
-    this.keep(id, this.foldRun(NOTHING, stream));
+    this.changed.set(id, this.foldRun(NOTHING, stream));
   }
 
   /** What is to be written. */
@@ -92,7 +92,7 @@ export class Folding {
       position,
       // A document that lacks an event is in no index: it is neither listed nor handed out.
       fields: quarantine === null ? this.projection.fields(document) : {},
-      body: JSON.stringify(document),
+      body: document === null ? 'null' : this.projection.encode(document),
       quarantine,
     }));
   }
@@ -108,11 +108,13 @@ export class Folding {
     const held = this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
     // What is quarantined stays as it is until it is folded anew as a whole.
     if (held.quarantine !== null) return null;
-    const news = run.filter(({ position }) => position > held.position);
+    const known = run.findIndex(({ position }) => position > held.position);
+    if (known < 0) return null;
+    const news = known === 0 ? run : run.slice(known);
     const gap = this.gapBefore(held, news);
     if (gap !== undefined) return { documentId: id, fact: gap };
     const folded = this.foldRun(held, news);
-    if (folded.document !== held.document || folded.quarantine !== null) this.keep(id, folded);
+    if (folded.document !== held.document || folded.quarantine !== null) this.changed.set(id, folded);
     return null;
   }
 
@@ -122,27 +124,14 @@ export class Folding {
     return news.find(({ revision }, index) => revision !== first + index);
   }
 
+  /** Up to the first event that cannot be folded; that one quarantines the document. */
   private foldRun(held: HeldDocument, run: readonly (Fact | UnreadableFact)[]): HeldDocument {
-    const unreadable = run.findIndex(({ event }) => event === null);
-    const facts = (unreadable < 0 ? run : run.slice(0, unreadable)) as readonly Fact[];
-    const folded = this.foldFacts(held, facts);
-    const broken = run[unreadable];
-    return broken?.event === null && folded.quarantine === null ? this.quarantine(folded, broken, broken.error) : folded;
-  }
-
-  private foldFacts(held: HeldDocument, facts: readonly Fact[]): HeldDocument {
-    const last = facts.at(-1);
-    if (last === undefined) return held;
-    if (this.projection.evolveAll !== undefined) {
-      try {
-        return { position: last.position, document: this.projection.evolveAll(held.document, facts), quarantine: null };
-      } catch {
-        // One by one, to find the event that cannot be folded and keep what came before it.
-      }
-    }
+    const inOneGo = this.foldInOneGo(held, run);
+    if (inOneGo !== null) return inOneGo;
     let { position, document } = held;
-    for (const fact of facts) {
+    for (const fact of run) {
       try {
+        if (fact.event === null) throw fact.error;
         document = this.projection.evolve(document, fact);
         position = fact.position;
       } catch (error) {
@@ -152,27 +141,36 @@ export class Folding {
     return { position, document, quarantine: null };
   }
 
+  /** null where the projection cannot, or an event cannot be folded: then they are taken one by one, to find it and keep what came before. */
+  private foldInOneGo(held: HeldDocument, run: readonly (Fact | UnreadableFact)[]): HeldDocument | null {
+    const last = run.at(-1);
+    if (this.projection.evolveAll === undefined || last === undefined || !run.every(isReadable)) return null;
+    try {
+      return { position: last.position, document: this.projection.evolveAll(held.document, run), quarantine: null };
+    } catch {
+      return null;
+    }
+  }
+
   private quarantine(held: HeldDocument, fact: Fact | UnreadableFact, error: unknown): HeldDocument {
     const reason = error instanceof Error ? error.message : String(error);
     const mark: Quarantine = { stream: fact.stream, revision: fact.revision, eventId: fact.id, reason };
     this.found.push(mark);
     return { position: fact.position, document: held.document, quarantine: JSON.stringify(mark) };
   }
-
-  private keep(id: string, held: HeldDocument): void {
-    this.changed.set(id, held);
-  }
 }
 
-/** Groups facts by the document of a projection they belong to, in the order of the log. */
+const isReadable = (fact: Fact | UnreadableFact): fact is Fact => fact.event !== null;
+
+/** Groups facts of a projection's category by the document they belong to, in the order of the log. */
 export function byDocument(
   projection: AnyProjection,
   facts: readonly (Fact | UnreadableFact)[],
 ): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
+  const subjectAt = projection.category.length + 1;
   const groups = new Map<string, (Fact | UnreadableFact)[]>();
   for (const fact of facts) {
-    const id = projection.documentId(fact.stream);
-    if (id === null) continue;
+    const id = projection.documentId(fact.stream.slice(subjectAt));
     const group = groups.get(id);
     if (group === undefined) groups.set(id, [fact]);
     else group.push(fact);

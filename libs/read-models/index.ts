@@ -1,5 +1,5 @@
 export * from './projection';
-export * from './read-store';
+export type * from './read-store';
 export { DocumentQuarantined, type AggregateDocument } from './documents';
 export { parsePageToken, type PageCursor, type PageRequest } from './pages';
 export { READ_MODELS } from './read-models';

@@ -1,5 +1,5 @@
 import { evolveOutdial, type Outdial, type OutdialEvent } from '#dialing';
-import { aggregateProjection, subjectOf, type AggregateDocument } from './documents';
+import { aggregateProjection, type AggregateDocument } from './documents';
 import { creation, NEWEST_FIRST, readOne, readPage, type PageRequest } from './pages';
 import type { ReadStore } from './read-store';
 
@@ -12,7 +12,7 @@ export const outdials = aggregateProjection<Outdial, OutdialEvent>({
     fields: { customer: 'text', listed: 'integer' },
     indexes: [{ fields: ['customer', 'listed'], sparse: true }],
   },
-  documentId: (stream) => subjectOf('outdial', stream),
+  category: 'outdial',
   events: {
     OutdialCreated: true,
     OutdialUpdated: true,
@@ -27,14 +27,14 @@ export const outdials = aggregateProjection<Outdial, OutdialEvent>({
 });
 
 /** Deleted ones too; null when there is none. Throws `DocumentQuarantined`. */
-export const getOutdial = (store: ReadStore, outdialId: string): Promise<OutdialDocument | null> => readOne(store, 'outdials', outdialId);
+export const getOutdial = (store: ReadStore, outdialId: string): Promise<OutdialDocument | null> => readOne(store, outdials, outdialId);
 
 /** A customer's outdials, newest first, without deleted ones. */
 export async function listOutdials(
   store: ReadStore,
   { customerId, ...page }: { readonly customerId: string } & PageRequest,
 ): Promise<{ readonly outdials: readonly OutdialDocument[]; readonly nextPageToken: string }> {
-  const query = { collection: 'outdials', where: { customer: customerId }, order: NEWEST_FIRST };
-  const { rows, nextPageToken } = await readPage<OutdialDocument>(store, query, page, creation);
+  const query = { where: { customer: customerId }, order: NEWEST_FIRST };
+  const { rows, nextPageToken } = await readPage(store, outdials, query, page, creation);
   return { outdials: rows, nextPageToken };
 }

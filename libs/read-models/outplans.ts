@@ -1,5 +1,5 @@
 import { evolveOutplan, type Outplan, type OutplanEvent } from '#dialing';
-import { aggregateProjection, subjectOf, type AggregateDocument } from './documents';
+import { aggregateProjection, type AggregateDocument } from './documents';
 import { creation, NEWEST_FIRST, readOne, readPage, type PageRequest } from './pages';
 import type { ReadStore } from './read-store';
 
@@ -12,21 +12,21 @@ export const outplans = aggregateProjection<Outplan, OutplanEvent>({
     fields: { customer: 'text', listed: 'integer' },
     indexes: [{ fields: ['customer', 'listed'], sparse: true }],
   },
-  documentId: (stream) => subjectOf('outplan', stream),
+  category: 'outplan',
   events: { OutplanCreated: true, OutplanUpdated: true, OutplanDeleted: true },
   evolve: evolveOutplan,
   fields: ({ customerId, tmCreate, tmDelete }) => ({ customer: customerId, listed: tmDelete === null ? tmCreate : null }),
 });
 
 /** Deleted ones too: they still apply where they are attached. Null when there is none. Throws `DocumentQuarantined`. */
-export const getOutplan = (store: ReadStore, outplanId: string): Promise<OutplanDocument | null> => readOne(store, 'outplans', outplanId);
+export const getOutplan = (store: ReadStore, outplanId: string): Promise<OutplanDocument | null> => readOne(store, outplans, outplanId);
 
 /** A customer's outplans, newest first, without deleted ones. */
 export async function listOutplans(
   store: ReadStore,
   { customerId, ...page }: { readonly customerId: string } & PageRequest,
 ): Promise<{ readonly outplans: readonly OutplanDocument[]; readonly nextPageToken: string }> {
-  const query = { collection: 'outplans', where: { customer: customerId }, order: NEWEST_FIRST };
-  const { rows, nextPageToken } = await readPage<OutplanDocument>(store, query, page, creation);
+  const query = { where: { customer: customerId }, order: NEWEST_FIRST };
+  const { rows, nextPageToken } = await readPage(store, outplans, query, page, creation);
   return { outplans: rows, nextPageToken };
 }

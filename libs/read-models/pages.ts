@@ -1,5 +1,6 @@
 import { formatMicros, parseMicros, type Micros } from '#dialing';
 import { documentOf } from './documents';
+import type { Projection } from './projection';
 import type { FindQuery, ReadStore } from './read-store';
 
 /** Where a page goes on: strictly after this moment; with an id, after that row among those of the same moment. */
@@ -48,13 +49,16 @@ export function pageOf<Row>(
 /** One page of a find that is ordered by a moment. `key` tells that moment, and the id, of a document. */
 export async function readPage<Doc>(
   store: ReadStore,
-  query: Pick<FindQuery, 'collection' | 'where'> & { readonly order: NonNullable<FindQuery['order']> },
+  model: Projection<Doc>,
+  query: Pick<FindQuery, 'where'> & { readonly order: NonNullable<FindQuery['order']> },
   page: PageRequest,
   key: (document: Doc) => { readonly value: Micros; readonly id: string },
 ): Promise<{ readonly rows: readonly Doc[]; readonly nextPageToken: string }> {
   const after = page.after === null ? {} : { after: page.after };
-  const { answers } = await store.read([{ kind: 'find', query: { ...query, ...after, limit: page.pageSize + 1 } }]);
-  const documents = (answers[0]?.documents ?? []).map((stored) => documentOf<Doc>(stored));
+  const { answers } = await store.read([
+    { kind: 'find', query: { collection: model.schema.name, ...query, ...after, limit: page.pageSize + 1 } },
+  ]);
+  const documents = (answers[0]?.documents ?? []).map((stored) => documentOf(model, stored));
   return pageOf(documents, page.pageSize, key);
 }
 
@@ -70,8 +74,8 @@ export const creation = (document: {
 });
 
 /** The document with this id, or null. Throws `DocumentQuarantined`. */
-export async function readOne<Doc>(store: ReadStore, collection: string, id: string): Promise<Doc | null> {
-  const { answers } = await store.read([{ kind: 'get', collection, ids: [id] }]);
+export async function readOne<Doc>(store: ReadStore, model: Projection<Doc>, id: string): Promise<Doc | null> {
+  const { answers } = await store.read([{ kind: 'get', collection: model.schema.name, ids: [id] }]);
   const stored = answers[0]?.documents[0];
-  return stored === undefined ? null : documentOf<Doc>(stored);
+  return stored === undefined ? null : documentOf(model, stored);
 }

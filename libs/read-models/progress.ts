@@ -10,10 +10,10 @@ import {
   type Standing,
   type TargetEvent,
 } from '#dialing';
-import { documentOf, eventsOf, MisplacedEvent, subjectOf } from './documents';
+import { documentOf, eventsOf, jsonBody, MisplacedEvent } from './documents';
 import type { Fact, Projection } from './projection';
 import type { FindQuery, ReadStore } from './read-store';
-import { dueAfter, TARGET_EVENTS } from './targets';
+import { dueAfter, TARGET_EVENTS, targets } from './targets';
 
 /** How attempts are counted: by how they ended, or as still under way. Released ones are not counted. */
 export type CountedOutcome = ReportedOutcome | 'under_way';
@@ -78,10 +78,12 @@ export const progress: Projection<ProgressDocument> = {
   name: 'progress',
   version: 1,
   schema: { name: 'progress', fields: {}, indexes: [] },
-  documentId: (stream) => subjectOf('outdialtarget', stream)?.split('.')[0] ?? null,
+  category: 'outdialtarget',
+  documentId: (subject) => subject.slice(0, subject.indexOf('.')),
   evolve: (document, fact) => countAll(document, [fact]),
   evolveAll: countAll,
   fields: () => ({}),
+  ...jsonBody(),
 };
 
 function countAll(document: ProgressDocument | null, facts: readonly Fact[]): ProgressDocument {
@@ -263,9 +265,9 @@ async function readCounters(
   const stored = answers[0]?.documents[0];
   const next = answers[2]?.documents[0];
   return {
-    document: stored === undefined ? EMPTY : documentOf<ProgressDocument>(stored),
+    document: stored === undefined ? EMPTY : documentOf(progress, stored),
     counted: answers[1]?.count ?? 0,
-    next: next === undefined ? null : documentOf<{ state: Standing }>(next).state.due,
+    next: next === undefined ? null : documentOf(targets, next).state.due,
   };
 }
 

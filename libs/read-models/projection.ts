@@ -21,11 +21,13 @@ export interface Projection<Doc> {
   /** Raised whenever the fold or the fields change: a new generation is built. */
   readonly version: number;
   readonly schema: CollectionSchema;
+  /** The kind of streams that it folds: what stands before the first `-` of their names. */
+  readonly category: string;
   /**
-   * The document that the events of a stream belong to; null: they are nothing to this model. By the stream's name alone, so that an event which cannot be
-   * read still names the document that lacks it.
+   * The document that the events of a stream belong to, by the rest of its name: so an event which cannot be read still names the document that
+   * lacks it.
    */
-  documentId(stream: string): string | null;
+  documentId(subject: string): string;
   /** Answers the same object when the event changes nothing of it. */
   evolve(document: Doc | null, fact: Fact): Doc;
   /** The same for a run of facts of one document, for folds that are cheaper in one go. Equals `evolve` one by one. */
@@ -37,6 +39,9 @@ export interface Projection<Doc> {
   headOf?(document: Doc): StreamHead;
   /** The indexed fields of a document. */
   fields(document: Doc): StoredDocument['fields'];
+  /** Its body, and back. A document that was never folded (quarantined at its first event) has the body `null`. */
+  encode(document: Doc): string;
+  decode(body: string): Doc;
 }
 
 /** Any projection: a list of models holds folds of different documents, and only the projection itself looks into its own. */

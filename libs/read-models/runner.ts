@@ -1,4 +1,4 @@
-import type { EventBatch, Position, RecordedEvent } from '#event-store';
+import { START, type EventBatch, type Position, type RecordedEvent } from '#event-store';
 import { byDocument, Folding, type Decode, type UnreadableFact } from './folding';
 import type { AnyProjection, Fact } from './projection';
 import type { GenerationWriter, Quarantine, StoredDocument } from './read-store';
@@ -48,16 +48,19 @@ export interface RunnerOptions {
 }
 
 export interface RunnerLimits {
-  /** Events folded before a commit while the log is ahead. The first commits are small, so that a short lag is made up in small steps. */
+  /**
+   * Events folded before a commit while the log is ahead. A short lag is made up in small steps, from `firstEvents`, doubled with each commit; a generation that
+   * begins, which nobody reads yet, in the largest from the start.
+   */
   readonly firstEvents: number;
   readonly mostEvents: number;
-  /** Documents a commit writes at most, roughly; what bounds the memory of a rebuild. */
+  /** Documents changed before a commit, roughly. Together they bound the memory of a rebuild: 100,000 targets of three attempts are 300 MB. */
   readonly mostDocuments: number;
   /** Unchanged documents kept, for each projection. */
   readonly cachedDocuments: number;
 }
 
-const LIMITS: RunnerLimits = { firstEvents: 1_000, mostEvents: 64_000, mostDocuments: 20_000, cachedDocuments: 20_000 };
+const LIMITS: RunnerLimits = { firstEvents: 2_000, mostEvents: 500_000, mostDocuments: 100_000, cachedDocuments: 10_000 };
 
 /**
  * Keeps one generation up to date with the log until it is stopped, loses it, or meets an event of a newer release. When it resolves nothing of it is
@@ -95,8 +98,8 @@ class Run {
   private readonly foldings: readonly Folding[];
   private readonly limits: RunnerLimits;
   /** The stored checkpoint, and what has been folded since. */
-  private committed: Position = '';
-  private folded: Position = '';
+  private committed: Position = START;
+  private folded: Position = START;
   private events = 0;
   private mostEvents: number;
 
@@ -110,6 +113,7 @@ class Run {
     const { log, signal, writer } = this.options;
     this.committed = await this.persist('read the checkpoint', () => writer.position());
     this.folded = this.committed;
+    if (this.committed === START) this.mostEvents = this.limits.mostEvents;
     for (let failures = 0; ;) {
       try {
         // What was folded and not committed is still there: the log is taken up again behind it.
@@ -141,7 +145,9 @@ class Run {
     const facts = this.decodeAll(events);
     for (const folding of this.foldings) {
       const { projection } = folding;
-      const groups = byDocument(projection, facts);
+      const own = facts.get(projection.category);
+      if (own === undefined || own.length === 0) continue;
+      const groups = byDocument(projection, own);
       const missing = folding.missing(groups);
       if (missing.length > 0) {
         folding.admit(await this.persist('load documents', () => this.options.writer.load(projection.schema.name, missing)));
@@ -157,12 +163,12 @@ class Run {
     }
   }
 
-  /** Decodes each event once for all projections; leaves out streams that none of them folds. */
-  private decodeAll(events: readonly RecordedEvent[]): readonly (Fact | UnreadableFact)[] {
-    const { decode, projections } = this.options;
-    const facts: (Fact | UnreadableFact)[] = [];
+  /** Decodes each event once for all projections, by category; leaves out what none of them folds. */
+  private decodeAll(events: readonly RecordedEvent[]): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
+    const facts = new Map<string, (Fact | UnreadableFact)[]>(this.options.projections.map(({ category }) => [category, []]));
     for (const recorded of events) {
-      if (projections.some((projection) => projection.documentId(recorded.stream) !== null)) facts.push(factOf(recorded, decode));
+      const category = recorded.stream.slice(0, recorded.stream.indexOf('-'));
+      facts.get(category)?.push(factOf(recorded, this.options.decode));
     }
     return facts;
   }

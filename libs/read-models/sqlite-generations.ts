@@ -172,7 +172,7 @@ interface Collection {
 
 class SqliteGenerationWriter implements GenerationWriter {
   private readonly collections: ReadonlyMap<string, Collection>;
-  private readonly write: Database.Transaction<(batch: WriteBatch) => void>;
+  private readonly write: Database.Transaction<(documents: Slice, checkpoint: WriteBatch['checkpoint'] | null) => void>;
 
   constructor(
     readonly name: string,
@@ -192,13 +192,9 @@ class SqliteGenerationWriter implements GenerationWriter {
       ]),
     );
     const move = db.prepare('UPDATE generation SET position = ? WHERE id = 1 AND position = ?');
-    this.write = db.transaction(({ documents, checkpoint }: WriteBatch) => {
-      // First, so that a lost generation costs nothing; it is one transaction anyway.
-      if (move.run(checkpoint.to, checkpoint.from).changes === 0) throw new CheckpointMoved();
-      for (const [name, batch] of documents) {
-        const { upsert, fields } = this.collection(name);
-        for (const document of batch) upsert.run(parametersOf(document, fields));
-      }
+    this.write = db.transaction((documents: Slice, checkpoint: WriteBatch['checkpoint'] | null) => {
+      for (const [{ upsert, fields }, document] of documents) upsert.run(parametersOf(document, fields));
+      if (checkpoint !== null && move.run(checkpoint.to, checkpoint.from).changes === 0) throw new CheckpointMoved();
     });
   }
 
@@ -211,9 +207,19 @@ class SqliteGenerationWriter implements GenerationWriter {
     return ids.flatMap((id) => get.get(id) ?? []);
   }
 
-  async commit(batch: WriteBatch): Promise<boolean> {
+  async commit({ documents, checkpoint }: WriteBatch): Promise<boolean> {
+    const writes = Array.from(documents, ([name, batch]) => {
+      const collection = this.collection(name);
+      return batch.map((document) => [collection, document] as const);
+    }).flat();
+    const last = Math.max(0, writes.length - LARGEST_TRANSACTION);
+    if (last > 0 && (await this.position()) !== checkpoint.from) return false;
     try {
-      this.write.immediate(batch);
+      for (let at = 0; at < last; at += SLICE) {
+        this.write.immediate(writes.slice(at, Math.min(at + SLICE, last)), null);
+        await breathe();
+      }
+      this.write.immediate(writes.slice(last), checkpoint);
     } catch (error) {
       if (error instanceof CheckpointMoved) return false;
       throw error;
@@ -251,6 +257,15 @@ class SqliteGenerationWriter implements GenerationWriter {
     return collection;
   }
 }
+
+type Slice = readonly (readonly [Collection, StoredDocument])[];
+
+/**
+ * What comes while the log is followed is one transaction: readers see all of it or nothing. The far larger batches of a rebuild go in slices, so that the
+ * thread keeps the live generation going meanwhile; their documents are ahead of the checkpoint for a moment, which redelivery mends like anywhere.
+ */
+const LARGEST_TRANSACTION = 10_000;
+const SLICE = 2_000;
 
 class CheckpointMoved extends Error {}
 

@@ -1,8 +1,9 @@
 import { addressKey, attemptUnderWay, evolveTarget, type Micros, type Target, type TargetEvent, type TargetStatus } from '#dialing';
 import type { Position } from '#event-store';
-import { aggregateProjection, documentOf, subjectOf, type AggregateDocument } from './documents';
+import { aggregateProjection, documentOf, type AggregateDocument } from './documents';
 import { creation, NEWEST_FIRST, readOne, readPage, type PageRequest } from './pages';
 import type { FindQuery, ReadStore } from './read-store';
+import { targetBody } from './target-body';
 
 export type TargetDocument = AggregateDocument<Target>;
 
@@ -58,9 +59,11 @@ export const targets = aggregateProjection<Target, TargetEvent>({
       { fields: ['expire'], sparse: true },
     ],
   },
-  documentId: (stream) => subjectOf('outdialtarget', stream)?.split('.')[1] ?? null,
+  category: 'outdialtarget',
+  documentId: (subject) => subject.slice(subject.indexOf('.') + 1),
   events: TARGET_EVENTS,
   evolve: evolveTarget,
+  body: targetBody,
   fields(target) {
     const attempt = attemptUnderWay(target);
     return {
@@ -82,7 +85,7 @@ export async function getTarget(
   store: ReadStore,
   { outdialId, targetId }: { readonly outdialId: string; readonly targetId: string },
 ): Promise<TargetDocument | null> {
-  const document = await readOne<TargetDocument>(store, COLLECTION, targetId);
+  const document = await readOne(store, targets, targetId);
   return document?.state.outdialId === outdialId ? document : null;
 }
 
@@ -92,7 +95,7 @@ export async function getTargets(
   { outdialId, targetIds }: { readonly outdialId: string; readonly targetIds: readonly string[] },
 ): Promise<readonly TargetDocument[]> {
   const { answers } = await store.read([{ kind: 'get', collection: COLLECTION, ids: targetIds }]);
-  const documents = (answers[0]?.documents ?? []).map((stored) => documentOf<TargetDocument>(stored));
+  const documents = (answers[0]?.documents ?? []).map((stored) => documentOf(targets, stored));
   return documents.filter(({ state }) => state.outdialId === outdialId);
 }
 
@@ -115,12 +118,7 @@ export async function listTargets(
     ...(externalId === undefined ? {} : { external_id: externalId }),
     ...(address === undefined ? {} : { addresses: address }),
   };
-  const { rows, nextPageToken } = await readPage<TargetDocument>(
-    store,
-    { collection: COLLECTION, where, order: NEWEST_FIRST },
-    page,
-    creation,
-  );
+  const { rows, nextPageToken } = await readPage(store, targets, { where, order: NEWEST_FIRST }, page, creation);
   return { targets: rows, nextPageToken };
 }
 
@@ -150,7 +148,7 @@ export async function callableWindow(
       },
     },
   ]);
-  return { targets: (answers[0]?.documents ?? []).map((stored) => documentOf<TargetDocument>(stored)), position };
+  return { targets: (answers[0]?.documents ?? []).map((stored) => documentOf(targets, stored)), position };
 }
 
 /**
@@ -194,8 +192,8 @@ export async function openAttempts(
   { outdialId, dialer, ...page }: { readonly outdialId: string; readonly dialer?: string } & PageRequest,
 ): Promise<{ readonly targets: readonly TargetDocument[]; readonly nextPageToken: string }> {
   const where = { outdial: outdialId, ...(dialer === undefined ? {} : { dialer }) };
-  const query = { collection: COLLECTION, where, order: { field: 'expire', direction: 'ascending' } } as const;
-  const { rows, nextPageToken } = await readPage<TargetDocument>(store, query, page, expiry);
+  const query = { where, order: { field: 'expire', direction: 'ascending' } } as const;
+  const { rows, nextPageToken } = await readPage(store, targets, query, page, expiry);
   return { targets: rows, nextPageToken };
 }
 
@@ -221,7 +219,7 @@ export async function expiringLeases(
       },
     },
   ]);
-  return { targets: (answers[0]?.documents ?? []).map((stored) => documentOf<TargetDocument>(stored)), position };
+  return { targets: (answers[0]?.documents ?? []).map((stored) => documentOf(targets, stored)), position };
 }
 
 const expiry = ({ state }: TargetDocument): { value: Micros; id: string } => ({
@@ -232,5 +230,5 @@ const expiry = ({ state }: TargetDocument): { value: Micros; id: string } => ({
 async function readFirst(store: ReadStore, query: FindQuery): Promise<TargetDocument | null> {
   const { answers } = await store.read([{ kind: 'find', query }]);
   const stored = answers[0]?.documents[0];
-  return stored === undefined ? null : documentOf<TargetDocument>(stored);
+  return stored === undefined ? null : documentOf(targets, stored);
 }
