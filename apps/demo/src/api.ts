@@ -47,10 +47,20 @@ export interface Progress {
   readonly connect_rate: number;
 }
 
-export interface Verification {
-  readonly events: number;
-  readonly targets: number;
-  readonly consistent: boolean;
+export interface Target {
+  readonly status: 'idle' | 'progressing' | 'done';
+  readonly done_reason: 'answered' | 'exhausted' | 'canceled' | null;
+  readonly try_count_0: number;
+  readonly try_count_1: number;
+  readonly try_count_2: number;
+  readonly try_count_3: number;
+  readonly try_count_4: number;
+}
+
+export interface Page<T> {
+  readonly result: readonly T[];
+  /** '' after the last page. */
+  readonly next_page_token: string;
 }
 
 export interface Client {

@@ -6,7 +6,7 @@
 
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client, ImportResult, NewTarget, Progress, Verification } from './api';
+import type { Client, ImportResult, NewTarget, Page, Progress, Target } from './api';
 import { startDialers } from './dialers';
 import { readList } from './list';
 import { startService } from './service';
@@ -66,6 +66,19 @@ async function dialAll(client: Client, outdialId: string): Promise<{ progress: P
   return { progress, counted: dialers.counted };
 }
 
+async function readAllTargets(client: Client, outdialId: string): Promise<readonly Target[]> {
+  const targets: Target[] = [];
+  let token = '';
+  do {
+    const page = await client.get<Page<Target>>(
+      `/v1.0/outdials/${outdialId}/targets?page_size=100&page_token=${encodeURIComponent(token)}`,
+    );
+    targets.push(...page.result);
+    token = page.next_page_token;
+  } while (token !== '');
+  return targets;
+}
+
 const note = (text: string): boolean => process.stdout.write(`${text}\n`);
 
 /** Answers whether everything adds up. */
@@ -80,8 +93,8 @@ async function run(): Promise<boolean> {
     const imported = await importList(client, outdialId, rows);
     note(`imported in ${((performance.now() - started) / 1000).toFixed(1)} s; ${DIALERS} dialers begin, one of them will crash\n`);
     const dialed = await dialAll(client, outdialId);
-    const verification = await client.get<Verification>(`/v1.0/outdials/${outdialId}/audit/verify`);
-    const { text, addsUp } = summarise({ rows: rows.length, imported, ...dialed, verification });
+    const targets = await readAllTargets(client, outdialId);
+    const { text, addsUp } = summarise({ rows: rows.length, imported, ...dialed, targets });
     note(`\n${text}`);
     return addsUp;
   } finally {

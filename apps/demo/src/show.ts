@@ -12,22 +12,23 @@ const n = (value: number): string => value.toLocaleString('en');
 /** A bar that follows the list's state on a terminal; a line a second where there is none. */
 export function showProgress(first: Progress): Show {
   const started = performance.now();
-  const describe = ({ targets, done, attempts, waiting }: Progress): string => {
-    const pace = attempts.total / Math.max((performance.now() - started) / 1000, 0.001);
+  const describe = ({ targets, done, attempts }: Progress): string => {
+    const seconds = (performance.now() - started) / 1000;
     return [
-      `${n(targets.idle)} idle (${n(waiting)} waiting)`,
-      `${n(targets.progressing)} progressing`,
-      `${n(done.answered)} answered`,
-      `${n(done.exhausted)} exhausted`,
-      `${n(attempts.total)} attempts, ${n(Math.round(pace))}/s`,
-    ].join(' | ');
+      `idle ${n(targets.idle)}`,
+      `progressing ${n(targets.progressing)}`,
+      `answered ${n(done.answered)}`,
+      `exhausted ${n(done.exhausted)}`,
+      // A pace of less than a second would only be the first batch.
+      ...(seconds < 1 ? [] : [`${n(Math.round(attempts.total / seconds))} attempts/s`]),
+    ].join(' · ');
   };
   return process.stdout.isTTY ? bar(first, describe) : lines(describe);
 }
 
 function bar(first: Progress, describe: (progress: Progress) => string): Show {
   const format = 'done {bar} {percentage}%  {state}';
-  const single = new SingleBar({ format, barCompleteChar: '█', barIncompleteChar: '░', barsize: 24, hideCursor: true });
+  const single = new SingleBar({ format, barCompleteChar: '█', barIncompleteChar: '░', barsize: 20, hideCursor: true });
   single.start(first.targets.total, first.targets.done, { state: describe(first) });
   return {
     update: (progress) => single.update(progress.targets.done, { state: describe(progress) }),
