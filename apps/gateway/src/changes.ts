@@ -27,7 +27,7 @@ interface Change<T, Body extends object> {
  */
 export async function changeCurrent<T, Body extends object>(context: RequestContext, change: Change<T, Body>): Promise<Versioned<T>> {
   const sent = change.body as Readonly<Record<string, unknown>>;
-  const compared = [...readOnly(change.shape)].filter((name) => sent[name] !== undefined);
+  const compared = readOnly(change.shape).filter((name) => sent[name] !== undefined);
   if (compared.length === 0 && !change.dependsOn?.needed) return change.change(context, null);
   for (let tries = 1; ; tries += 1) {
     const { value, revision } = await change.read(withoutCondition(context));

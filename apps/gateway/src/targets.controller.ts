@@ -8,7 +8,7 @@ import type { AddOptions, PageRequest, RequestContext, RowFate, TargetFilter } f
 import { Answer, page, resource } from './answer';
 import { changeCurrent } from './changes';
 import { Reason } from './dto/dialing.dto';
-import { accept, as, check, detail, isObject, maybe, refused } from './dto/rules';
+import { accept, as, check, detail, isObject, maybe, NOT_A_MOMENT, refused } from './dto/rules';
 import {
   AddedTargets,
   NewTargetBody,
@@ -281,7 +281,7 @@ function readCallBack(sent: unknown): { readonly due?: number } | { readonly det
   if (sent === undefined || sent === NEVER) return {};
   const due = typeof sent === 'string' ? parseMicros(sent) : undefined;
   if (due !== undefined) return { due };
-  return { details: [detail('tm_next_try', 'must be a time like 2030-04-28 01:41:40.503790 or 2030-04-28T01:41:40Z', sent)] };
+  return { details: [detail('tm_next_try', NOT_A_MOMENT, sent)] };
 }
 
 const wrongCallBack = (body: TargetChangesBody, current: Target): readonly ErrorDetail[] =>
