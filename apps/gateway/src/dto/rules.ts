@@ -1,6 +1,5 @@
 import type { PipeTransform } from '@nestjs/common';
 import { ApiProperty, ApiSchema } from '@nestjs/swagger';
-import type { ApiPropertyOptions } from '@nestjs/swagger';
 import {
   arrayMaxSize,
   isArray,
