@@ -104,6 +104,16 @@ describe('commands on streams', () => {
     expect(await store.readStream(stream)).toHaveLength(1);
   });
 
+  it('under an Idempotency-Key that made a stream before a crash are found, though others have changed it since', async () => {
+    const once = context({ intent: { noted: null, note: async () => undefined } });
+    await new Streams(store).runOne(job(create, { assumeNew: true }), { context: once });
+    const again = new Streams(store);
+    await again.runOne(job(rename('renamed')), { context: context() });
+    const { result } = await again.runOne(job(create, { assumeNew: true }), { context: once });
+    expect(result.state?.name).toBe('renamed');
+    expect(await store.readStream(stream)).toHaveLength(2);
+  });
+
   it('of another command with the same content are conflicts', async () => {
     await new Streams(store).runOne(job(create, { assumeNew: true }), { context: context() });
     await expect(new Streams(store).runOne(job(create, { assumeNew: true }), { context: context() })).rejects.toMatchObject({

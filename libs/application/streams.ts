@@ -85,6 +85,14 @@ interface Decided<S, R> {
   readonly results: ReadonlyMap<number, (after: Known<S>, asStored?: boolean) => R>;
 }
 
+interface Pending<S, R> {
+  readonly group: Group<S>;
+  readonly decided: Decided<S, R>;
+  readonly request: AppendRequest;
+}
+
+const NOT_KNOWN = 'The event store did not answer in time; whether the change was made is not known. Send it again.';
+
 /** A conflict is decided again on the newer state; this many in a row means that something is wrong with the store, not with the caller. */
 const ROUNDS = 25;
 /** States of streams most recently used: what a dialer claims it soon reports on. About 2 kB each. */
@@ -130,7 +138,8 @@ export class Streams {
     jobs.forEach((job, index) => {
       const group = groups.get(job.stream);
       if (group) group.indexes.push(index);
-      else groups.set(job.stream, { stream: job.stream, kind: job.kind, indexes: [index], known: this.startingPoint(job) });
+      else
+        groups.set(job.stream, { stream: job.stream, kind: job.kind, indexes: [index], known: this.startingPoint(job, options.context) });
     });
     const fail = (group: Group<S>, error: unknown): void => {
       for (const index of group.indexes) outcomes[index] = { ok: false, error };
@@ -147,7 +156,9 @@ export class Streams {
     return outcomes.map((outcome) => outcome ?? { ok: false, error: new Error('a job was not run') });
   }
 
-  private startingPoint<S, R>(job: Job<S, R>): Known<S> | undefined {
+  private startingPoint<S, R>(job: Job<S, R>, context: RequestContext): Known<S> | undefined {
+    // Under an Idempotency-Key it may be this very command that made the stream, before a crash: only the append can tell.
+    if (job.assumeNew && context.intent) return NOTHING;
     const remembered = this.memory.get(job.stream) as Known<S> | undefined;
     const given = job.known ?? (job.assumeNew ? NOTHING : undefined);
     if (remembered && given) return remembered.head.revision >= given.head.revision ? remembered : given;
@@ -177,50 +188,60 @@ export class Streams {
     options: RunOptions,
     fail: (group: Group<S>, error: unknown) => void,
   ): Promise<Group<S>[]> {
-    const requests: AppendRequest[] = [];
-    const pending: { readonly group: Group<S>; readonly decided: Decided<S, R> }[] = [];
-    for (const group of open) {
-      const before: Known<S> = group.known ?? NOTHING;
-      const decided = this.decideGroup(jobs, group, before, outcomes, options.context);
-      if (decided.events.length === 0) {
-        for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(before), position: null };
-        continue;
-      }
-      requests.push({ stream: group.stream, expected: before.head, events: this.encode(group.stream, decided.events, options.context) });
-      pending.push({ group, decided });
-    }
-    if (requests.length === 0) return [];
+    const pending = this.decideGroups(jobs, open, outcomes, options.context);
+    if (pending.length === 0) return [];
+    const requests = pending.map(({ request }) => request);
     const answers = await this.events.append(requests, options.lane ?? 'interactive');
     const committed: Committed[] = [];
     const again: Group<S>[] = [];
-    const repeated: { readonly group: Group<S>; readonly decided: Decided<S, R>; readonly position: Position }[] = [];
-    for (const [at, { group, decided }] of pending.entries()) {
+    const repeated: { readonly one: Pending<S, R>; readonly position: Position }[] = [];
+    for (const [at, one] of pending.entries()) {
+      const { group, decided } = one;
       const answer: AppendResult = answers[at] ?? { ok: false, error: 'StoreUnavailable' };
-      if (answer.ok && answer.repeated) {
-        // What stands there was decided by the same command before a crash; what was decided now is not what was stored.
-        repeated.push({ group, decided, position: answer.position });
-      } else if (answer.ok) {
+      if (!answer.ok && answer.error === 'RevisionConflict') again.push(this.afterConflict(group));
+      else if (!answer.ok) fail(group, new StoreUnavailable(NOT_KNOWN));
+      // What stands there was decided by the same command before a crash; what was decided now is not what was stored.
+      else if (answer.repeated) repeated.push({ one, position: answer.position });
+      else {
         const known: Known<S> = { state: decided.state, head: answer.head };
-        if (options.remember !== false || this.memory.has(group.stream)) this.memory.set(group.stream, known);
+        this.remember(group.stream, known, options);
         committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position });
         for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known), position: answer.position };
-      } else if (answer.error === 'RevisionConflict') {
-        again.push(this.afterConflict(group));
-      } else {
-        fail(
-          group,
-          new StoreUnavailable('The event store did not answer in time; whether the change was made is not known. Send it again.'),
-        );
       }
     }
     // Before the callers learn of it: what the listeners keep (the hopper, the expiry) is then never behind an acknowledged change.
     if (committed.length > 0) for (const listener of this.listeners) listener(committed);
-    for (const { group, decided, position } of repeated) {
-      this.memory.delete(group.stream);
-      const known = await this.refresh(group.kind, group.stream, NOTHING);
-      for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known, true), position };
+    for (const { one, position } of repeated) {
+      this.memory.delete(one.group.stream);
+      const known = await this.refresh(one.group.kind, one.group.stream, NOTHING);
+      for (const [index, result] of one.decided.results) outcomes[index] = { ok: true, result: result(known, true), position };
     }
     return again;
+  }
+
+  /** What there is to append; groups that have nothing to append have their outcomes at once. */
+  private decideGroups<S, R>(
+    jobs: readonly Job<S, R>[],
+    open: readonly Group<S>[],
+    outcomes: (JobOutcome<R> | undefined)[],
+    context: RequestContext,
+  ): readonly Pending<S, R>[] {
+    const pending: Pending<S, R>[] = [];
+    for (const group of open) {
+      const before: Known<S> = group.known ?? NOTHING;
+      const decided = this.decideGroup(jobs, group, before, outcomes, context);
+      if (decided.events.length === 0) {
+        for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(before), position: null };
+        continue;
+      }
+      const events = this.encode(group.stream, decided.events, context);
+      pending.push({ group, decided, request: { stream: group.stream, expected: before.head, events } });
+    }
+    return pending;
+  }
+
+  private remember<S>(stream: string, known: Known<S>, options: RunOptions): void {
+    if (options.remember !== false || this.memory.has(stream)) this.memory.set(stream, known);
   }
 
   /** Whoever was first may have been this process: then its result is already here. Else the stream is read on from what is known. */
@@ -280,7 +301,7 @@ export class Streams {
   }
 }
 
-export function fold<S>(kindOf: Kind<S>, before: Known<S>, recorded: RecordedEvent): Known<S> {
+function fold<S>(kindOf: Kind<S>, before: Known<S>, recorded: RecordedEvent): Known<S> {
   return {
     state: kindOf.evolve(before.state, decodeEvent(recorded)),
     head: { revision: recorded.revision, hash: recorded.hash },
