@@ -163,6 +163,14 @@ interface Claimed {
   readonly lease: Lease | null;
 }
 
+interface Round {
+  readonly leases: readonly Lease[];
+  readonly after: ReadonlyMap<string, Candidate | null>;
+  readonly position: Position | null;
+  /** Of those whose append failed. */
+  readonly failure: Error | null;
+}
+
 function claimJob(claim: Claim, targetId: string, attemptId: string, known: Known<Target> | null): Job<Target, Claimed> {
   const { context, outdial, policy, allow, dialer, leaseMillis, now } = claim;
   return {
@@ -217,52 +225,57 @@ export class ClaimTargetsHandler implements ICommandHandler<ClaimTargets> {
   /** Takes candidates until the limit is reached or nothing more is due. What another claim was faster with is replaced by the next. */
   private async claim(claim: Claim, limit: number, chosen: Chosen[], leases: Lease[]): Promise<Position | null> {
     const hopper = this.services.hoppers.of(claim.outdial.id);
-    // Passed over by this claim alone (its own outplan would not allow them): offered again when it is through.
-    const skipped: Candidate[] = [];
+    const unsettled = new Map<string, Candidate | null>();
     let position: Position | null = null;
     try {
       while (leases.length < limit) {
         const taken = await hopper.take(limit - leases.length, claim.now);
         if (taken.length === 0) break;
-        const fates = new Map<string, Candidate | null>(taken.map((candidate) => [candidate.targetId, candidate]));
-        try {
-          const round = taken.map(({ targetId }) => ({ targetId, attemptId: this.services.ports.randomness.uuid() }));
-          if (claim.context.intent) {
-            chosen.push(...round);
-            await claim.context.intent.note(JSON.stringify(chosen));
-          }
-          const jobs = round.map(({ targetId, attemptId }, at) => claimJob(claim, targetId, attemptId, taken[at]?.known ?? null));
-          const outcomes = await this.services.streams.run(jobs, { context: claim.context });
-          let failure: unknown = null;
-          outcomes.forEach((outcome, at) => {
-            const candidate = taken[at];
-            if (!candidate) return;
-            if (!outcome.ok) {
-              failure = outcome.error;
-              return;
-            }
-            position = latest(position, outcome.position);
-            if (outcome.result.lease) leases.push(outcome.result.lease);
-            const now = candidateOf(outcome.result.known);
-            fates.set(candidate.targetId, now);
-            if (now !== null && now.due <= claim.now) {
-              skipped.push(now);
-              fates.delete(candidate.targetId);
-            }
-          });
-          // What was won is answered; only a claim that won nothing reports that the store is away.
-          if (failure !== null) {
-            if (leases.length === 0) throw failure;
-            break;
-          }
-        } finally {
-          for (const [targetId, candidate] of fates) hopper.settle(targetId, candidate);
+        for (const candidate of taken) unsettled.set(candidate.targetId, candidate);
+        const round = await this.round(claim, taken, chosen);
+        position = latest(position, round.position);
+        leases.push(...round.leases);
+        for (const [targetId, candidate] of round.after) {
+          unsettled.set(targetId, candidate);
+          // Due and yet not dialed: the lease's own outplan passes it over. It is offered again when this claim is through, or it would be taken for ever.
+          if (candidate !== null && candidate.due <= claim.now) continue;
+          unsettled.delete(targetId);
+          hopper.settle(targetId, candidate);
         }
+        // What was won is answered; only a claim that won nothing reports that the store is away.
+        if (round.failure !== null && leases.length === 0) throw round.failure;
+        if (round.failure !== null) break;
       }
     } finally {
-      for (const candidate of skipped) hopper.settle(candidate.targetId, candidate);
+      for (const [targetId, candidate] of unsettled) hopper.settle(targetId, candidate);
     }
     return position;
+  }
+
+  /** Decides and appends the claim of each candidate. `after`: what each of them is now, where that is known. */
+  private async round(claim: Claim, taken: readonly Candidate[], chosen: Chosen[]): Promise<Round> {
+    const picked = taken.map(({ targetId }) => ({ targetId, attemptId: this.services.ports.randomness.uuid() }));
+    if (claim.context.intent) {
+      chosen.push(...picked);
+      await claim.context.intent.note(JSON.stringify(chosen));
+    }
+    const jobs = picked.map(({ targetId, attemptId }, at) => claimJob(claim, targetId, attemptId, taken[at]?.known ?? null));
+    const outcomes = await this.services.streams.run(jobs, { context: claim.context });
+    const after = new Map<string, Candidate | null>();
+    const leases: Lease[] = [];
+    let position: Position | null = null;
+    let failure: Error | null = null;
+    outcomes.forEach((outcome, at) => {
+      const targetId = picked[at]?.targetId ?? '';
+      if (!outcome.ok) {
+        failure = outcome.error instanceof Error ? outcome.error : new Error(String(outcome.error));
+        return;
+      }
+      position = latest(position, outcome.position);
+      if (outcome.result.lease) leases.push(outcome.result.lease);
+      after.set(targetId, candidateOf(outcome.result.known));
+    });
+    return { leases, after, position, failure };
   }
 
   /** The same request, run again after a crash: the attempts it had chosen are appended if they are not there, and answered as they were. */

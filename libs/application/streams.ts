@@ -25,7 +25,7 @@ export interface Kind<S> {
 // A stream holds events of its own kind only (the deciders made them), which the union cannot say: hence one cast a kind, here and nowhere else.
 const kind = <S, E extends DialingEvent>(name: string, evolve: (state: S | null, event: E) => S): Kind<S> => ({
   name,
-  evolve: evolve as (state: S | null, event: DialingEvent) => S,
+  evolve,
 });
 export const OUTDIAL: Kind<Outdial> = kind('outdial', evolveOutdial);
 export const TARGET: Kind<Target> = kind('target', evolveTarget);
