@@ -3,11 +3,14 @@
  * those of the work (work.mjs). See README.md.
  */
 
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { claimLatency } from './claim-latency.mjs';
 import { dialCycle, singleCycle } from './dial-cycle.mjs';
 import { measureFloor } from './floor.mjs';
+
+const { buildIfStale } = createRequire(import.meta.url)('../scripts/build-if-stale.js');
 
 /** In the order they run. The floor comes first: the others give ratios to it. */
 const FIGURES = {
@@ -73,6 +76,8 @@ function toRow({ figure, via, targets, value, unit, ratio }) {
 async function main() {
   const { only, ...options } = readOptions();
   process.stderr.write(`${os.cpus().length} × ${os.cpus()[0]?.model ?? 'cpu'}, ${os.platform()}, Node ${process.version}\n`);
+  // Once: all figures of a run are of the same build.
+  buildIfStale();
   const floor = measureFloor(options.targets);
   const figures = [];
   for (const [name, measure] of Object.entries(FIGURES)) {

@@ -2,12 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OUTPLAN, targetOf } from './work.mjs';
 
-const { buildIfStale } = createRequire(import.meta.url)('../scripts/build-if-stale.js');
 const GATEWAY = path.join(import.meta.dirname, '../dist/apps/gateway/src/main.js');
 const PASSWORD = 'a bench needs no secret';
 const PATIENCE_MS = 60_000;
@@ -56,7 +54,6 @@ export function clientAt(url, token, connections = 1) {
 
 /** The built gateway as a process of its own, on an empty data directory; its first user logged in. */
 export async function startService() {
-  buildIfStale();
   const dataDir = await mkdtemp(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-bench-'));
   const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
     env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD },
