@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { hasSqliteCode } from './sqlite-errors';
 
 export interface DirectoryLock {
   readonly directory: string;
@@ -30,7 +31,7 @@ export function lockDirectory(directory: string): DirectoryLock {
     db.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     db.close();
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) throw new DirectoryLocked(directory);
+    if (hasSqliteCode(error, 'SQLITE_BUSY')) throw new DirectoryLocked(directory);
     throw error;
   }
   return { directory, release: () => void db.close() };

@@ -197,6 +197,20 @@ export function embeddedStoreContract(name: string, lib: EmbeddedStoreLibrary, t
       await store.close();
     });
 
+    test('can read a log that nobody has open, as an administrator does while the service is stopped', async () => {
+      const directory = newFolder();
+      const store = await open(directory);
+      await store.append([request('outdial-1', NO_STREAM)], 'interactive');
+      const events = await store.readStream('outdial-1');
+      await store.close();
+      const reader = lib.openSqliteLogReader(directory);
+      expect(await reader.readStream('outdial-1')).toEqual(events);
+      await reader.close();
+      const next = await open(directory);
+      expect((await next.append([request('outdial-1', 0)], 'interactive')).map(({ ok }) => ok)).toEqual([true]);
+      await next.close();
+    });
+
     test('is refused where there is no log', () => {
       expect(() => lib.openSqliteLogReader(newFolder())).toThrow();
     });

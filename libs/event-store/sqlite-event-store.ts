@@ -289,18 +289,27 @@ class Reads {
     let position = after;
     let behind = false;
     let told = false;
-    while (!stop.aborted) {
+    const over = (): boolean => stop.aborted;
+    while (!over()) {
       const seen = this.#wakeup.count;
-      // Near the end a page is a few look-ups; far from it, work for the other thread.
-      const batch: EventBatch = behind
-        ? await this.#page({ group: undefined, after: position, limit: PAGE })
-        : guarded(() => this.#near.page({ group: undefined, after: position, limit: INLINE_PAGE }));
-      if (stop.aborted) return;
+      const batch = await this.#nextBatch(position, behind, over);
+      if (batch === null || over()) return;
       position = batch.position;
       behind = !batch.caughtUp;
       if (batch.events.length > 0 || (batch.caughtUp && !told)) yield batch;
       told ||= batch.caughtUp;
       if (batch.caughtUp) await this.#wakeup.wait(seen, stop);
+    }
+  }
+
+  /** Near the end of the log a page is a few look-ups; far from it, work for the other thread. null when it was lost because all is over. */
+  async #nextBatch(after: Position, behind: boolean, over: () => boolean): Promise<EventBatch | null> {
+    if (!behind) return guarded(() => this.#near.page({ group: undefined, after, limit: INLINE_PAGE }));
+    try {
+      return await this.#page({ group: undefined, after, limit: PAGE });
+    } catch (error) {
+      if (over()) return null;
+      throw error;
     }
   }
 

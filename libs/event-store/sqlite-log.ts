@@ -16,8 +16,8 @@ import {
 import { ReaderStreamIndex, type StreamIndexOptions, type StreamTail, WriterStreamIndex } from './sqlite-stream-index';
 
 /**
- * The embedded log: events.db. One connection writes (SqliteLogWriter), any number read (SqliteLogReader), all of them synchronous; threads,
- * queues and promises are built on top. docs/adr/0003-sqlite-log-layout.md says why the tables are as they are, with the figures.
+ * The embedded log: events.db. One connection writes (SqliteLogWriter), any number read (SqliteLogReader), all of them synchronous;
+ * threads, queues and promises are built on top. docs/adr/0003-sqlite-log-layout.md says why the tables are as they are, with the figures.
  */
 const SCHEMA_VERSION = '1';
 
@@ -52,7 +52,7 @@ type EventRow = [
 ];
 
 /** Zero-padded, so that positions sort as strings; 16 digits hold every safe integer. */
-export function formatPosition(position: number): Position {
+function formatPosition(position: number): Position {
   return position === 0 ? START : String(position).padStart(16, '0');
 }
 

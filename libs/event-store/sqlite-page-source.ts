@@ -15,7 +15,10 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Pages read on a thread of their own, so that an audit of millions of events leaves this one free. The thread starts with the first page asked for. */
+/**
+ * Pages read on a thread of their own, so that an audit of millions of events leaves this one free. The thread starts with the first page that
+ * is asked for.
+ */
 export function openReaderThread(directory: string): PageSource {
   const waiting = new Map<number, Waiting>();
   let worker: Worker | null = null;
@@ -25,7 +28,9 @@ export function openReaderThread(directory: string): PageSource {
   const start = (): Worker => {
     const started = new Worker(require.resolve('./sqlite-reader.thread'), { workerData: { directory } });
     const lost = (error: unknown): void => {
-      if (worker === started) worker = null;
+      // An error is followed by an exit; by then another thread may be at work for others.
+      if (worker !== started) return;
+      worker = null;
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();
     };

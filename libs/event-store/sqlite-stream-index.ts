@@ -4,11 +4,11 @@ import type Database from 'better-sqlite3';
 /**
  * Where each stream ends: name → position of its newest event.
  *
- * Stream names are random (they carry keyed hashes), so a B-tree of them is written at a random page by each new stream: with a million
- * streams that was most of the cost of an import. The index is therefore kept in two parts, as log-structured stores do it: `fresh`, what
- * changed lately, one row a transaction, of which each connection holds a map; and `streams`, sorted by key, into which full maps are
- * merged in the order of their keys, a little in each transaction, so that a page is written once for many streams and no single append waits for it.
- * Both parts live in the transaction of the events themselves: there is nothing to repair after a crash.
+ * Stream names are random (they carry keyed hashes), so in a B-tree of them each new stream writes a page of its own: with a million streams
+ * that was most of the cost of an import. The index is therefore kept in two parts, as log-structured stores do it. `fresh` is what changed
+ * lately, one row a transaction; each connection holds it as a map. `streams` is sorted by key; full maps are merged into it in the order of
+ * their keys, a little in each transaction, so that a page is written once for many streams and no single append waits for a whole merge.
+ * Both parts are written in the transaction of the events themselves: there is nothing to repair after a crash.
  */
 
 /** The newest event of a stream. */

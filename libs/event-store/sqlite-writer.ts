@@ -1,4 +1,5 @@
 import type { AppendLane, AppendRequest, AppendResult } from './event-store';
+import { hasSqliteCode } from './sqlite-errors';
 import { SqliteLogWriter } from './sqlite-log';
 import { SqliteStateWriter, type StateWrite } from './sqlite-state-store';
 
@@ -30,19 +31,9 @@ const FATAL = ['SQLITE_CORRUPT', 'SQLITE_NOTADB'];
 /** The disk said no; another group may fare better. */
 const OF_THE_DISK = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOMEM'];
 
-function hasCode(error: unknown, codes: readonly string[]): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  // Extended codes (SQLITE_IOERR_FSYNC, …) begin with the plain ones.
-  return codes.some((plain) => code === plain || code.startsWith(`${plain}_`));
-}
-
-export function isFatal(error: unknown): boolean {
-  return hasCode(error, FATAL);
-}
-
 /**
- * The only writer of a directory's events.db and state.db: takes tasks, and makes one transaction of what is there each time it is stepped. Synchronous;
- * it runs on a thread of its own, or inline in tests, and neither makes a difference to what it does.
+ * The only writer of a directory's events.db and state.db: takes tasks, and makes one transaction of what is there each time it is
+ * stepped. Synchronous; it runs on a thread of its own, or inline in tests, and that makes no difference to what it does.
  */
 export class SqliteWriter {
   readonly #log: SqliteLogWriter;
@@ -79,7 +70,7 @@ export class SqliteWriter {
     }
   }
 
-  /** One group. Throws only when the file is damaged (isFatal): what is then unanswered stays so. */
+  /** One group. Throws only when the file is damaged: what is then unanswered stays so. */
   step(): void {
     this.#writeState();
     const group: Share[] = [];
@@ -111,9 +102,9 @@ export class SqliteWriter {
     try {
       return this.#log.append(requests);
     } catch (error) {
-      if (isFatal(error)) throw error;
+      if (hasSqliteCode(error, ...FATAL)) throw error;
       // One request that cannot be stored (a value SQLite refuses) must not take its neighbours with it.
-      if (requests.length > 1 && !hasCode(error, OF_THE_DISK)) return requests.flatMap((request) => this.#appendGroup([request]));
+      if (requests.length > 1 && !hasSqliteCode(error, ...OF_THE_DISK)) return requests.flatMap((request) => this.#appendGroup([request]));
       return requests.map(() => UNAVAILABLE);
     }
   }
@@ -126,7 +117,7 @@ export class SqliteWriter {
       const written = this.#state.write(writes.map(({ write }) => write));
       writes.forEach(({ id }, index) => this.#answer({ kind: 'written', id, written: written[index] ?? false }));
     } catch (error) {
-      if (isFatal(error)) throw error;
+      if (hasSqliteCode(error, ...FATAL)) throw error;
       for (const { id } of writes) this.#answer({ kind: 'unavailable', id, message: String(error) });
     }
   }

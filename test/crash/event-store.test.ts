@@ -5,14 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type * as EventStoreLibrary from '#event-store';
 import type { RecordedEvent, SqliteEventStore } from '#event-store';
 
 const library = join(__dirname, '../../dist/libs/event-store');
-const { openSqliteEventStore, verifyChain } = require(library) as typeof import('#event-store');
+const { openSqliteEventStore, openSqliteLogReader, verifyChain } = jest.requireActual<typeof EventStoreLibrary>(library);
 
 /**
- * Sixteen writers, each with its own streams, that append as fast as they can and say what was acknowledged, a line each. An event's id says what
- * it is, so that whoever comes later can send the same command again.
+ * Sixteen writers, each with its own streams, that append as fast as they can and say what was acknowledged, a line each. An event's id
+ * says what it is, so that whoever comes later can send the same command again.
  */
 const WRITERS = `
   const { openSqliteEventStore } = require(process.argv[1]);
@@ -70,7 +71,7 @@ async function runAndKill(directory: string): Promise<{ readonly appended: reado
   return { appended, kept };
 }
 
-async function readEverything(store: SqliteEventStore): Promise<RecordedEvent[]> {
+async function readEverything(store: Pick<SqliteEventStore, 'readAll'>): Promise<RecordedEvent[]> {
   const events: RecordedEvent[] = [];
   for await (const batch of store.readAll({ after: '' })) events.push(...batch.events);
   return events;
@@ -87,8 +88,13 @@ describe('A process that is killed while it appends', () => {
       const { appended, kept } = await runAndKill(directory);
       for (const one of appended) promised.set(`${one.stream}@${one.revision}`, one);
 
+      // Whoever only reads finds the same as the service that is started again.
+      const reader = openSqliteLogReader(directory);
+      const left = await readEverything(reader);
+      await reader.close();
       const store = await openSqliteEventStore({ directory });
       const events = await readEverything(store);
+      expect(left).toEqual(events);
       expect(verifyChain(events)).toBeNull();
       // No gap in the log either, and nothing half-written: positions are counted.
       expect(events.map(({ position }) => Number(position))).toEqual(events.map((_, index) => index + 1));

@@ -2,6 +2,6 @@ import { join } from 'node:path';
 import { embeddedStoreContract, type EmbeddedStoreLibrary } from '../../libs/event-store/sqlite-event-store.contract';
 
 /** The built library: only that can start the threads it runs on in production. */
-const lib = require(join(__dirname, '../../dist/libs/event-store')) as EmbeddedStoreLibrary;
+const lib = jest.requireActual<EmbeddedStoreLibrary>(join(__dirname, '../../dist/libs/event-store'));
 
 embeddedStoreContract('sqlite, on threads', lib, true);
