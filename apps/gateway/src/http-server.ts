@@ -91,6 +91,10 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
     request.principal = await principalOf(request);
     readPathIds(request);
   });
+  fastify.addHook('onSend', (request, reply, payload, done) => {
+    if (reply.statusCode === 413) letPass(request, reply);
+    done(null, payload);
+  });
   fastify.addHook('onResponse', (request, reply, done) => {
     const { method, id } = request;
     metrics.observeRequest(method, request.routeOptions.url ?? '', reply.statusCode, reply.elapsedTime / 1000);
@@ -100,6 +104,24 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
     }
     done();
   });
+}
+
+/** What is taken of a body that was refused: bytes, and milliseconds without any. */
+const PASSING_BYTES = 8 * BODY_LIMIT;
+const PASSING_MILLIS = 10_000;
+
+/**
+ * Many clients send everything before they read: what is too large is let pass, unread, up to a bound. With the connection closed at once, as Fastify would have it,
+ * they would meet a broken pipe instead of the answer.
+ */
+function letPass({ raw }: FastifyRequest, reply: FastifyReply): void {
+  reply.removeHeader('connection');
+  let left = PASSING_BYTES;
+  raw.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) raw.destroy();
+  });
+  raw.setTimeout(PASSING_MILLIS, () => raw.destroy());
 }
 
 /** The routes by their paths, to tell a wrong method from a wrong path. */
