@@ -92,7 +92,7 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
     readPathIds(request);
   });
   fastify.addHook('onSend', (request, reply, payload, done) => {
-    if (reply.statusCode === 413) letPass(request, reply);
+    if (reply.statusCode >= 400) letPass(request, reply);
     done(null, payload);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
@@ -111,17 +111,23 @@ const PASSING_BYTES = 8 * BODY_LIMIT;
 const PASSING_MILLIS = 10_000;
 
 /**
- * Many clients send everything before they read: what is too large is let pass, unread, up to a bound. With the connection closed at once, as Fastify would have it,
- * they would meet a broken pipe instead of the answer.
+ * Many clients send everything before they read: a body that was refused before it had come (too large, of a wrong type, without a credential) is let pass,
+ * unread, up to a bound. With the connection closed at once, as Fastify would have it, they would meet a broken pipe instead of the answer.
  */
-function letPass({ raw }: FastifyRequest, reply: FastifyReply): void {
+function letPass({ raw, headers }: FastifyRequest, reply: FastifyReply): void {
   reply.removeHeader('connection');
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  if (raw.complete || !hasBody) return;
   let left = PASSING_BYTES;
+  const timer = setTimeout(() => raw.destroy(), PASSING_MILLIS).unref();
   raw.on('data', (chunk: Buffer) => {
     left -= chunk.length;
+    timer.refresh();
     if (left < 0) raw.destroy();
   });
-  raw.setTimeout(PASSING_MILLIS, () => raw.destroy());
+  raw.once('close', () => {
+    clearTimeout(timer);
+  });
 }
 
 /** The routes by their paths, to tell a wrong method from a wrong path. */

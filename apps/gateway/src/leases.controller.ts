@@ -141,6 +141,7 @@ export class LeasesController {
     answers: AttemptAnswer,
     status: 201,
     writes: 'post',
+    optionalBody: AttemptStart,
     errors: ['NOT_FOUND'],
   })
   async startAttempt(

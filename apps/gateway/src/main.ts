@@ -10,6 +10,8 @@ import { createGateway } from './gateway.module';
 
 /** How long requests under way may take to finish once the service has been told to end. */
 const DRAIN_MILLIS = 10_000;
+/** How often connections that have become idle meanwhile are closed: their clients keep them for a next request that nobody will take. */
+const IDLE_MILLIS = 50;
 
 /** Lines for who started it, on stdout; the log goes to stderr. */
 const say = (line: string): void => {
@@ -37,7 +39,9 @@ async function shutDown(app: NestFastifyApplication, engine: Engine, config: Con
     log.warn({ after: DRAIN_MILLIS }, 'requests are still under way; their connections are cut');
     server.closeAllConnections();
   }, DRAIN_MILLIS);
+  const idle = setInterval(() => server.closeIdleConnections(), IDLE_MILLIS);
   await app.close();
+  clearInterval(idle);
   clearTimeout(timer);
   await engine.stop();
   rmSync(serviceFile(config.dataDir), { force: true });

@@ -1,10 +1,11 @@
 import { applyDecorators, UseInterceptors } from '@nestjs/common';
 import type { INestApplication, Type } from '@nestjs/common';
-import { ApiHeader, ApiOperation, ApiQuery, ApiResponse, DocumentBuilder, getSchemaPath, SwaggerModule } from '@nestjs/swagger';
+import { ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse, DocumentBuilder, getSchemaPath, SwaggerModule } from '@nestjs/swagger';
 import type { ApiQueryOptions, OpenAPIObject } from '@nestjs/swagger';
 import type { ErrorStatus } from '#dialing';
 import { ErrorAnswer, EXAMPLE } from './dto/common.dto';
 import { RetryRuleBody } from './dto/outplan.dto';
+import { ReadinessPartAnswer } from './dto/service.dto';
 import { httpCodeOf } from './http-errors';
 import { Idempotent } from './idempotency';
 
@@ -76,20 +77,27 @@ interface OperationSpec {
   readonly errors?: readonly ErrorStatus[];
   /** Outside /v1.0: needs no credential. */
   readonly open?: boolean;
+  /** For who runs the service: takes nothing that could be wrong. */
+  readonly bare?: boolean;
+  /** What the body may be, when it may also be left out. */
+  readonly optionalBody?: Type;
 }
 
 /** What one method of a controller does, for the OpenAPI document; a POST that takes an Idempotency-Key heeds it because this line says so. */
 export function Operation(spec: OperationSpec): MethodDecorator {
-  const { summary, description, answers, or, status = 200, etag, writes, reads, query = [] } = spec;
+  const { summary, description, answers, or, status = 200, etag, writes, reads, optionalBody, query = [] } = spec;
   const headers = { ...REQUEST_ID, ...(etag ? ETAG : {}), ...(writes ? CONSISTENCY : {}) };
-  const body = or ? { schema: { oneOf: [answers, or].map((type) => ({ $ref: getSchemaPath(type) })) } } : { type: answers };
+  const either = or ? [answers, or] : [answers];
+  const bodyOf = (code: number): object =>
+    either.length === 1 || code === 201 ? { type: answers } : { schema: { oneOf: either.map((type) => ({ $ref: getSchemaPath(type) })) } };
   return applyDecorators(
     ApiOperation({ summary, ...(description === undefined ? {} : { description }) }),
-    ...[status].flat().map((code) => ApiResponse({ status: code, description: summary, headers, ...body })),
+    ...[status].flat().map((code) => ApiResponse({ status: code, description: summary, headers, ...bodyOf(code) })),
     ...errorsOf(spec).map(errorResponse),
     ...requestHeaders(spec),
     ...[...(spec.paged ? PAGE_QUERY : []), ...query].map((one) => ApiQuery({ required: false, ...one })),
     ...(writes === 'post' ? [UseInterceptors(Idempotent)] : []),
+    ...(optionalBody ? [ApiBody({ type: optionalBody, required: false })] : []),
     ...(reads
       ? [
           ApiHeader({
@@ -103,7 +111,8 @@ export function Operation(spec: OperationSpec): MethodDecorator {
   );
 }
 
-function errorsOf({ writes, reads, open, errors = [] }: OperationSpec): readonly ErrorStatus[] {
+function errorsOf({ writes, reads, open, bare, errors = [] }: OperationSpec): readonly ErrorStatus[] {
+  if (bare) return [];
   const all: ErrorStatus[] = [
     'INVALID_ARGUMENT',
     ...(open ? [] : (['UNAUTHENTICATED'] as const)),
@@ -182,9 +191,10 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     operationIdFactory: (_, method) => method,
-    extraModels: [ErrorAnswer, RetryRuleBody],
+    extraModels: [ErrorAnswer, ReadinessPartAnswer, RetryRuleBody],
   });
   for (const [path, operations] of Object.entries(document.paths)) complete(path, operations);
+  closeRequests(document);
   return document;
 }
 
@@ -192,17 +202,45 @@ const ANY_CREDENTIAL = ['bearer', 'token_cookie', 'token_query', 'accesskey_cook
 
 interface OpenOperation {
   security?: readonly object[];
-  parameters?: { readonly in: string; readonly name: string; schema?: object; description?: string }[];
+  readonly parameters?: { readonly in: string; readonly name: string; schema?: object; description?: string }[];
+  readonly requestBody?: object;
 }
 
-/** What holds for all operations alike. */
+const PATH_PARAMETERS: Readonly<Record<string, { readonly description: string; readonly schema: object }>> = {
+  target_id: { description: 'The target’s id.', schema: { type: 'string', format: 'uuid' } },
+  attempt_id: { description: 'The attempt’s id.', schema: { type: 'string', format: 'uuid' } },
+  n: { description: 'Which destination.', schema: { type: 'integer', minimum: 0, maximum: 4 } },
+};
+
+/** What holds for all operations of a path alike. */
 function complete(path: string, operations: object): void {
+  // `/v1.0/outdials/{id}/…`: the id is an outdial's.
+  const owner = path.split('/')[2]?.replace(/s$/, '') ?? '';
   for (const operation of Object.values(operations) as OpenOperation[]) {
     operation.security = path.startsWith('/v1.0/') ? ANY_CREDENTIAL : [];
     for (const parameter of operation.parameters ?? []) {
       if (parameter.in !== 'path') continue;
-      parameter.schema = parameter.name === 'n' ? { type: 'integer', minimum: 0, maximum: 4 } : { type: 'string', format: 'uuid' };
+      const known = PATH_PARAMETERS[parameter.name];
+      Object.assign(parameter, known ?? { description: `The ${owner}’s id.`, schema: { type: 'string', format: 'uuid' } });
     }
+  }
+}
+
+/** A request with a field that its schema does not name is refused; say so in each schema that requests are made of. */
+function closeRequests({ paths, components }: OpenAPIObject): void {
+  const schemas = (components?.schemas ?? {}) as Record<string, { additionalProperties?: boolean; readonly type?: string }>;
+  const closed = new Set<string>();
+  const close = (part: object): void => {
+    for (const [, name = ''] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      const schema = schemas[name];
+      if (!schema || closed.has(name)) continue;
+      closed.add(name);
+      schema.additionalProperties = false;
+      close(schema);
+    }
+  };
+  for (const operations of Object.values(paths)) {
+    for (const { requestBody } of Object.values(operations) as OpenOperation[]) if (requestBody) close(requestBody);
   }
 }
 

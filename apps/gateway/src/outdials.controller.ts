@@ -118,6 +118,7 @@ export class OutdialsController {
     answers: OutdialAnswer,
     etag: true,
     writes: 'post',
+    optionalBody: NoFields,
     errors: ['NOT_FOUND'],
   })
   async pauseOutdial(@Param('id') id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
@@ -126,14 +127,28 @@ export class OutdialsController {
 
   @Post(':id/resume')
   @HttpCode(200)
-  @Operation({ summary: 'Lets a paused outdial go on.', answers: OutdialAnswer, etag: true, writes: 'post', errors: ['NOT_FOUND'] })
+  @Operation({
+    summary: 'Lets a paused outdial go on.',
+    answers: OutdialAnswer,
+    etag: true,
+    writes: 'post',
+    optionalBody: NoFields,
+    errors: ['NOT_FOUND'],
+  })
   async resumeOutdial(@Param('id') id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
     return this.mode(context, id, 'ResumeOutdial');
   }
 
   @Post(':id/archive')
   @HttpCode(200)
-  @Operation({ summary: 'Archives an outdial, for good.', answers: OutdialAnswer, etag: true, writes: 'post', errors: ['NOT_FOUND'] })
+  @Operation({
+    summary: 'Archives an outdial, for good.',
+    answers: OutdialAnswer,
+    etag: true,
+    writes: 'post',
+    optionalBody: NoFields,
+    errors: ['NOT_FOUND'],
+  })
   async archiveOutdial(@Param('id') id: string, @Asked() context: RequestContext, @Body(maybe(NoFields)) _: NoFields): Promise<Answer> {
     return this.mode(context, id, 'ArchiveOutdial');
   }

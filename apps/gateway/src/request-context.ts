@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { OutdialError, parseMicros } from '#dialing';
 import type { ClaimIntent, PageRequest, Principal, RequestContext } from '#application';
 import { detail, refused, UUID } from './dto/rules';
+import { routeNotFound } from './http-errors';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -84,6 +85,8 @@ export function readPathIds(request: FastifyRequest): void {
   const parameters = request.params as Record<string, string>;
   for (const [name, text] of Object.entries(parameters)) {
     if (!/(?:^|_)id$/.test(name)) continue;
+    // `/outdials/` is no outdial.
+    if (text === '') throw routeNotFound();
     if (!UUID.test(text)) throw refused([detail(name, 'must be a UUID', text)], 'INVALID_ID');
     parameters[name] = text.toLowerCase();
   }

@@ -27,7 +27,7 @@ export class ServiceController {
   }
 
   @Get('healthz')
-  @Operation({ summary: 'Says that the process is alive.', answers: ReadinessAnswer, open: true })
+  @Operation({ summary: 'Says that the process is alive.', answers: ReadinessAnswer, open: true, bare: true })
   alive(): Answer {
     return new Answer(200, { status: 'ok', parts: {} });
   }
@@ -37,6 +37,7 @@ export class ServiceController {
     summary: 'Says whether the stores are reachable and the read models up to date, and what is not.',
     answers: ReadinessAnswer,
     open: true,
+    bare: true,
   })
   @ApiResponse({ status: 503, description: 'Something is not: see its part.', type: ReadinessAnswer })
   async ready(): Promise<Answer> {
@@ -47,7 +48,7 @@ export class ServiceController {
 
   @Get('metrics')
   @ApiProduces('text/plain')
-  @Operation({ summary: 'Figures for Prometheus.', answers: String, open: true })
+  @Operation({ summary: 'Figures for Prometheus.', answers: String, open: true, bare: true })
   async figures(@Res() reply: FastifyReply): Promise<void> {
     const text = await this.metrics.render(this.engine.figures());
     await reply.type(this.metrics.contentType).send(text);

@@ -168,6 +168,7 @@ export class TargetsController {
     answers: TargetAnswer,
     etag: true,
     writes: 'post',
+    optionalBody: Reason,
     errors: ['NOT_FOUND'],
   })
   async cancelTarget(
@@ -187,6 +188,7 @@ export class TargetsController {
     answers: TargetAnswer,
     etag: true,
     writes: 'post',
+    optionalBody: Reason,
     errors: ['NOT_FOUND'],
   })
   async exhaustDestination(

@@ -7,6 +7,7 @@ const password = { min: 8, max: 255, description: 'At least 8 characters.', exam
 /** A hundred years: as good as for ever. */
 const LONGEST_SECONDS = 100 * 365 * 24 * 60 * 60;
 
+@ApiSchema({ name: 'NewLogin' })
 export class LoginBody {
   @Text({ max: 255, description: 'The user’s name.', example: 'admin' })
   username!: string;

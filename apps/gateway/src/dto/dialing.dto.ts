@@ -46,6 +46,7 @@ export class LeaseRequest {
 }
 
 /** The outcome of one attempt, whose ids are in the path. */
+@ApiSchema({ name: 'Outcome' })
 export class OutcomeBody {
   @Choice(outcome)
   outcome!: string;
@@ -73,6 +74,7 @@ export class OutcomeReports {
   outcomes!: unknown[];
 }
 
+@ApiSchema({ name: 'LeaseRef' })
 export class LeaseRefBody {
   @Id(attemptId)
   attempt_id!: string;

@@ -10,6 +10,7 @@ const YEAR_MILLIS = 365 * DAY_MILLIS;
 /** Tries on one destination; 0: never dial it. */
 export const LIMIT = { min: 0, max: 100 } as const;
 
+@ApiSchema({ name: 'RetryRule' })
 export class RetryRuleBody implements RetryRule {
   @Flag({ description: 'false: this outcome exhausts the destination dialed.', optional: true, example: true })
   retry?: boolean;
@@ -51,7 +52,7 @@ const retry = {
   example: retryExample,
   schema: {
     type: 'object',
-    properties: Object.fromEntries(RETRIED.map((outcome) => [outcome, { $ref: '#/components/schemas/RetryRuleBody' }])),
+    properties: Object.fromEntries(RETRIED.map((outcome) => [outcome, { $ref: '#/components/schemas/RetryRule' }])),
     additionalProperties: false,
   },
 };
@@ -165,7 +166,7 @@ export class OutplanAnswer {
 
   @ApiProperty({
     type: 'object',
-    additionalProperties: { $ref: '#/components/schemas/RetryRuleBody' },
+    additionalProperties: { $ref: '#/components/schemas/RetryRule' },
     description: retry.description,
     example: retryExample,
   })

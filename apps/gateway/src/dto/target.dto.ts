@@ -38,7 +38,7 @@ const destination = (index: number) => ({
   schema: { type: () => NewAddress },
 });
 
-@ApiSchema({ description: 'At least one destination is needed; gaps between them are kept.' })
+@ApiSchema({ name: 'NewTarget', description: 'At least one destination is needed; gaps between them are kept.' })
 export class NewTargetBody {
   @Text({ ...name, initially: '' })
   name?: string;
@@ -103,7 +103,7 @@ export class NewTargets {
   targets!: unknown[];
 }
 
-@ApiSchema({ description: 'Any subset of the fields. Those that are read-only may be sent back as they were read.' })
+@ApiSchema({ name: 'TargetChanges', description: 'Any subset of the fields. Those that are read-only may be sent back as they were read.' })
 export class TargetChangesBody {
   @ReadOnly(an.id('The target’s id.', EXAMPLE.target))
   id?: string;
