@@ -46,7 +46,8 @@ export interface Ending {
 /** Every process that still runs, so that none is left behind by a test that failed on the way. */
 const alive = new Set<ChildProcess>();
 
-type Variables = Readonly<Record<string, string>>;
+/** undefined: not set. */
+type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Which stores it runs on is the environment's choice, as for anybody who runs it: the same tests hold for all of them. */
 function stores(): Variables {
@@ -149,7 +150,8 @@ export async function prepareService(variables: Variables = {}): Promise<Service
       started.stdout?.on('data', hear);
       started.stderr?.on('data', hear);
       url = await listening(started, () => said);
-      admin ??= await logIn(ADMIN.username, ADMIN.password);
+      // Where it was not given one, the service makes a password up and tells it.
+      admin ??= await logIn(ADMIN.username, /the password (\S+)/.exec(said)?.[1] ?? ADMIN.password);
     },
     async stop() {
       if (!child) return null;
