@@ -49,9 +49,9 @@ export interface IndexSchema {
 }
 
 /**
- * Documents where all of `where` holds. Answered from an index that starts with `where` fields and goes on with the field of `order` (or `range`): the one
- * that covers the most `where` fields, the first declared of equals; other `where` fields are checked row by row. A query that no index serves is refused: it is
- * a mistake in a read model. Quarantined documents match nothing.
+ * Documents where all of `where` holds. Answered from an index that starts with `where` fields and ends with the field of `order` (or `range`): the one that
+ * covers the most `where` fields, the first declared of equals; what it does not cover is checked row by row, but one it must cover. A query that no index serves is
+ * refused: it is a mistake in a read model. Quarantined documents match nothing.
  */
 export interface FindQuery {
   readonly collection: string;

@@ -169,14 +169,17 @@ function indexFor(schema: CollectionSchema, query: Rows): number {
   if (query.range !== undefined && query.range.field !== sorted[0]) return -1;
   let best = -1;
   let covered = -1;
+  const asked = Object.keys(query.where);
   for (const [at, index] of schema.indexes.entries()) {
     const filters = index.fields.slice(0, index.fields.length - sorted.length);
     const serves =
       sorted.every((field, i) => index.fields[filters.length + i] === field) &&
       filters.every((field) => query.where[field] !== undefined && (query.where[field] !== null || !index.sparse)) &&
       // What is left of `where` is compared with the row; a field of many values is not in it.
-      Object.keys(query.where).every((field) => filters.includes(field) || schema.fields[field] !== 'texts') &&
-      index.fields.length >= sorted.length;
+      asked.every((field) => filters.includes(field) || schema.fields[field] !== 'texts') &&
+      index.fields.length >= sorted.length &&
+      // An order alone would be walked from its beginning until enough rows fit.
+      (filters.length > 0 || asked.length === 0);
     if (serves && filters.length > covered) {
       best = at;
       covered = filters.length;

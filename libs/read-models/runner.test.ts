@@ -1,0 +1,377 @@
+import { decodeEvent, streamOf, UnknownEventType, type Target } from '#dialing';
+import { START, type EventBatch } from '#event-store';
+import { DocumentQuarantined } from './documents';
+import { getOutdial } from './outdials';
+import { getProgress } from './progress';
+import { versionsOf, type AnyProjection } from './projection';
+import { openRig, positionOf, T0, TestLog, type Rig } from './projection.contract';
+import { READ_MODELS } from './read-models';
+import type { GenerationWriter, WriteBatch } from './read-store';
+import type { ProjectionLog } from './runner';
+import { callableWindow, expiringLeases, getTarget, listTargets, targets } from './targets';
+
+let log: TestLog;
+let rig: Rig;
+
+beforeEach(async () => {
+  log = new TestLog();
+  rig = await openRig(log);
+});
+afterEach(() => rig.close());
+
+const target = async (id: string): Promise<Target | undefined> => (await getTarget(rig.reads, { outdialId: 'o1', targetId: id }))?.state;
+const progress = () => getProgress(rig.reads, { outdialId: 'o1', mode: 'active', now: T0 + 1000 });
+const cancel = (id: string, now = T0 + 10) => log.target(id, { type: 'CancelTarget', now, reason: '' });
+/** The same log, delivered otherwise. */
+const delivering = (batches: readonly EventBatch[]): ProjectionLog => ({
+  async *subscribe() {
+    yield* batches;
+  },
+  readStream: (stream) => log.readStream(stream),
+});
+const batchOf = (from: number, to: number): EventBatch => ({
+  events: log.events.slice(from, to),
+  position: positionOf(to),
+  caughtUp: to === log.events.length,
+});
+const overriding = (writer: GenerationWriter, methods: Partial<GenerationWriter>): GenerationWriter => ({
+  name: writer.name,
+  position: () => writer.position(),
+  load: (collection, ids) => writer.load(collection, ids),
+  commit: (batch) => writer.commit(batch),
+  prepare: () => writer.prepare(),
+  quarantined: () => writer.quarantined(),
+  close: () => writer.close(),
+  ...methods,
+});
+
+describe('Following the log', () => {
+  test('what happened is in the read models, and the checkpoint is the last event', async () => {
+    log.add('t1');
+    const { end, commits } = await rig.catchUp();
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(commits.at(-1)).toMatchObject({ position: log.head, caughtUp: true });
+    expect(await target('t1')).toEqual(log.targets.get('t1'));
+    expect(await rig.reads.position()).toBe(log.head);
+  });
+
+  test('it goes on where it stopped', async () => {
+    log.add('t1');
+    await rig.catchUp();
+    cancel('t1');
+    const { commits } = await rig.catchUp();
+    expect(commits.reduce((total, { events }) => total + events, 0)).toBe(1);
+    expect((await target('t1'))?.status).toBe('done');
+  });
+
+  test('a target that changed often since the last commit is written once', async () => {
+    log.add('t1');
+    cancel('t1');
+    const { commits } = await rig.catchUp();
+    // The target and the progress of its outdial.
+    expect(commits.map(({ events, documents }) => [events, documents])).toEqual([[2, 2]]);
+  });
+
+  test('far behind it commits in larger and larger steps, and an empty generation at once in the largest', async () => {
+    for (let i = 0; i < 40; i += 1) log.add(`t${String(i).padStart(2, '0')}`);
+    const limits = { firstEvents: 4, mostEvents: 16 };
+    const paged = new TestLog(4);
+    paged.events.push(...log.events);
+    const first = await rig.catchUp({ log: paged, limits });
+    expect(first.commits.map(({ events }) => events)).toEqual([16, 16, 8]);
+    for (let i = 40; i < 80; i += 1) log.add(`t${i}`);
+    paged.events.push(...log.events.slice(40));
+    const second = await rig.catchUp({ log: paged, limits });
+    expect(second.commits.map(({ events }) => events)).toEqual([4, 8, 16, 12]);
+  });
+
+  test('the number of documents held before a commit is bounded, too', async () => {
+    for (let i = 0; i < 30; i += 1) log.add(`t${i}`);
+    const paged = new TestLog(5);
+    paged.events.push(...log.events);
+    const { commits } = await rig.catchUp({ log: paged, limits: { mostDocuments: 10 } });
+    expect(commits.map(({ events }) => events)).toEqual([10, 10, 10]);
+  });
+
+  test('documents that fell out of its memory are loaded again', async () => {
+    for (let i = 0; i < 20; i += 1) log.add(`t${i}`);
+    await rig.catchUp({ limits: { cachedDocuments: 2 } });
+    for (let i = 0; i < 20; i += 1) cancel(`t${i}`);
+    await rig.catchUp({ limits: { cachedDocuments: 2 } });
+    expect(await target('t0')).toEqual(log.targets.get('t0'));
+    expect(await progress()).toMatchObject({ targets: { total: 20, done: 20 } });
+  });
+
+  test('streams that no read model is of are passed over, whatever is in them', async () => {
+    log.appendRaw(streamOf.deployment(), { type: 'SomethingNew', data: 'not JSON', metadata: '' });
+    log.add('t1');
+    const { end } = await rig.catchUp();
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(await rig.reads.position()).toBe(log.head);
+  });
+});
+
+describe('An event that is delivered again', () => {
+  test('changes nothing', async () => {
+    log.add('t1');
+    cancel('t1');
+    log.add('t2');
+    await rig.catchUp();
+    const before = [await target('t1'), await progress()];
+    const writer = await rig.writer();
+    const again = delivering([batchOf(0, 2), batchOf(0, 3)]);
+    await rig.catchUp({ log: again, writer });
+    expect([await target('t1'), await progress()]).toEqual(before);
+  });
+
+  test('after a crash between documents and checkpoint it is not counted twice', async () => {
+    log.add('t1');
+    cancel('t1');
+    const writer = await rig.writer();
+    const stop = new AbortController();
+    const crash = async ({ documents, checkpoint }: WriteBatch): Promise<boolean> => {
+      await writer.commit({ documents, checkpoint: { from: checkpoint.from, to: checkpoint.from } });
+      stop.abort();
+      throw new Error('crashed');
+    };
+    await rig.catchUp({ writer: overriding(writer, { commit: crash }), signal: stop.signal });
+    expect(await rig.reads.position()).toBe(START);
+    expect((await target('t1'))?.status).toBe('done');
+    await rig.catchUp();
+    expect(await progress()).toMatchObject({ targets: { total: 1, done: 1 }, done: { canceled: 1 } });
+    expect(await target('t1')).toEqual(log.targets.get('t1'));
+  });
+});
+
+describe('A store that fails', () => {
+  test('is tried again, less and less often, until it works', async () => {
+    log.add('t1');
+    const writer = await rig.writer();
+    const waits: number[] = [];
+    let failures = 9;
+    const commit = async (batch: WriteBatch): Promise<boolean> => {
+      if ((failures -= 1) >= 0) throw new Error('disk full');
+      return writer.commit(batch);
+    };
+    const wait = async (milliseconds: number): Promise<void> => void waits.push(milliseconds);
+    await rig.catchUp({ writer: overriding(writer, { commit }), wait });
+    expect(waits).toEqual([50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    expect(await target('t1')).toBeDefined();
+  });
+
+  test('when it is the log, the subscription is taken up again behind what was folded', async () => {
+    log.add('t1');
+    cancel('t1');
+    const asked: string[] = [];
+    const flaky: ProjectionLog = {
+      async *subscribe(after) {
+        asked.push(after);
+        if (asked.length === 1) {
+          yield batchOf(0, 1);
+          throw new Error('connection lost');
+        }
+        yield batchOf(1, 2);
+      },
+      readStream: (stream) => log.readStream(stream),
+    };
+    await rig.catchUp({ log: flaky });
+    expect(asked).toEqual([START, positionOf(1)]);
+    expect((await target('t1'))?.status).toBe('done');
+  });
+
+  test('a commit whose answer was lost is not taken for that of another owner', async () => {
+    log.add('t1');
+    const writer = await rig.writer();
+    let lost = false;
+    const commit = async (batch: WriteBatch): Promise<boolean> => {
+      const written = await writer.commit(batch);
+      if (lost) return written;
+      lost = true;
+      throw new Error('no answer');
+    };
+    const { end } = await rig.catchUp({ writer: overriding(writer, { commit }) });
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(await rig.reads.position()).toBe(log.head);
+  });
+
+  test('when another owner has moved the checkpoint, it stops and says so', async () => {
+    log.add('t1');
+    const writer = await rig.writer();
+    const stolen = async (): Promise<string> => {
+      const other = await rig.writer();
+      await other.commit({ documents: new Map(), checkpoint: { from: START, to: positionOf(1) } });
+      await other.close();
+      return START;
+    };
+    const { end } = await rig.catchUp({ writer: overriding(writer, { position: stolen }) });
+    expect(end).toEqual({ reason: 'ownership-lost' });
+    expect(await target('t1')).toBeUndefined();
+  });
+});
+
+describe('An event of a type that this release does not know', () => {
+  test('stops it with the name of the type: only a newer release can go on', async () => {
+    log.add('t1');
+    log.appendRaw(streamOf.target('o1', 't1'), { ...(log.events[0] ?? fail()), type: 'TargetTeleported' });
+    log.add('t2');
+    const { end } = await rig.catchUp();
+    expect(end).toEqual({ reason: 'unknown-event-type', type: 'TargetTeleported', position: positionOf(2) });
+    expect(await rig.reads.position()).toBe(START);
+  });
+});
+
+describe('An event that cannot be folded', () => {
+  const malformed = (id: string) =>
+    log.appendRaw(streamOf.target('o1', id), { type: 'TargetCanceled', data: '{', metadata: '{"tm":1,"v":1}' });
+
+  test('quarantines its document and those it is counted in; the others go on', async () => {
+    log.add('t1');
+    malformed('t1');
+    log.add('t2', { outdialId: 'o2' });
+    const { end, commits } = await rig.catchUp();
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(commits.flatMap(({ quarantined }) => quarantined)).toMatchObject([
+      { stream: 'outdialtarget-o1.t1', revision: 1, eventId: 'event-2' },
+      { stream: 'outdialtarget-o1.t1', revision: 1, eventId: 'event-2' },
+    ]);
+    expect(await getTarget(rig.reads, { outdialId: 'o2', targetId: 't2' })).toMatchObject({ state: { status: 'idle' } });
+    expect((await rig.generations.list())[0]?.quarantined).toBe(2);
+  });
+
+  test('whoever reads the document is told, with a code', async () => {
+    log.add('t1');
+    malformed('t1');
+    await rig.catchUp();
+    await expect(target('t1')).rejects.toThrow(DocumentQuarantined);
+    await expect(target('t1')).rejects.toMatchObject({
+      code: 'DocumentQuarantined',
+      documentId: 't1',
+      quarantine: { revision: 1, eventId: 'event-2' },
+    });
+    await expect(progress()).rejects.toMatchObject({ code: 'DocumentQuarantined', documentId: 'o1' });
+  });
+
+  test('takes its target out of the hopper, the lists and the expiry', async () => {
+    log.add('t1');
+    log.add('t2');
+    log.target('t2', {
+      type: 'RecordDialAttempt',
+      now: T0 + 1,
+      attemptId: 'a1',
+      dialer: 'd',
+      leaseMillis: 1,
+      policy: (await import('#dialing')).DEFAULT_POLICY,
+    });
+    await rig.catchUp();
+    malformed('t1');
+    malformed('t2');
+    await rig.catchUp();
+    expect((await callableWindow(rig.reads, { outdialId: 'o1', priority: 0, limit: 10 })).targets).toEqual([]);
+    expect((await listTargets(rig.reads, { outdialId: 'o1', pageSize: 10, after: null })).targets).toEqual([]);
+    expect((await expiringLeases(rig.reads, { upTo: Number.MAX_SAFE_INTEGER, limit: 10 })).targets).toEqual([]);
+  });
+
+  test('keeps what was folded before it, also within one run of events', async () => {
+    log.add('t1');
+    cancel('t1');
+    malformed('t1');
+    await rig.catchUp();
+    const writer = await rig.writer();
+    const [document] = await writer.load('targets', ['t1']);
+    expect(targets.decode(document?.body ?? '').state.status).toBe('done');
+    await writer.close();
+  });
+
+  test('a document that begins with it has nothing in it, and is marked all the same', async () => {
+    malformed('t1');
+    await rig.catchUp();
+    await expect(target('t1')).rejects.toThrow(DocumentQuarantined);
+  });
+
+  test('later events leave the document as it is, after a restart too', async () => {
+    log.add('t1');
+    malformed('t1');
+    await rig.catchUp();
+    log.append(streamOf.target('o1', 't1'), decodeEvent(log.events[0] ?? fail()));
+    const { end, commits } = await rig.catchUp();
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(commits.flatMap(({ quarantined }) => quarantined)).toEqual([]);
+    await expect(target('t1')).rejects.toThrow('event 1 of outdialtarget-o1.t1');
+  });
+
+  test('a fold that throws is no different from an event that cannot be read', async () => {
+    const broken: AnyProjection[] = READ_MODELS.map((model) =>
+      model.name === 'progress'
+        ? {
+            ...model,
+            evolveAll: (document, facts) => facts.reduce<unknown>((so, fact) => broken[2]?.evolve(so, fact), document),
+            evolve: (document, fact) => {
+              if (fact.event.type === 'TargetCanceled') throw new Error('cannot count that');
+              return model.evolve(document, fact);
+            },
+          }
+        : model,
+    );
+    log.add('t1');
+    cancel('t1');
+    log.add('t2');
+    const { commits } = await rig.catchUp({ projections: broken });
+    expect(commits.flatMap(({ quarantined }) => quarantined)).toMatchObject([{ revision: 1, reason: 'cannot count that' }]);
+    const writer = await rig.writer();
+    const [document] = await writer.load('progress', ['o1']);
+    expect(JSON.parse(document?.body ?? '')).toMatchObject({ statuses: { idle: 1, done: 0 } });
+    await writer.close();
+    expect((await target('t1'))?.status).toBe('done');
+  });
+
+  test('an event of another kind of stream is one of them', async () => {
+    log.append(streamOf.outdial('o1'), decodeEvent(log.add('t1') === null ? fail() : (log.events[0] ?? fail())));
+    await rig.catchUp();
+    await expect(getOutdial(rig.reads, 'o1')).rejects.toThrow('TargetAdded');
+  });
+});
+
+describe('An event that is not the next one of its document', () => {
+  test('makes it fold the whole stream anew', async () => {
+    log.add('t1');
+    log.target('t1', { type: 'UpdateTarget', now: T0 + 5, changes: { priority: 7 }, policy: (await import('#dialing')).DEFAULT_POLICY });
+    cancel('t1');
+    const { end } = await rig.catchUp({ log: delivering([batchOf(0, 1), { ...batchOf(2, 3), caughtUp: true }]) });
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(await target('t1')).toEqual(log.targets.get('t1'));
+  });
+
+  test('a stream that is read without that event is read again', async () => {
+    log.add('t1');
+    cancel('t1');
+    let reads = 0;
+    const behind: ProjectionLog = {
+      ...delivering([{ ...batchOf(1, 2), caughtUp: true }]),
+      readStream: async (stream) => (await log.readStream(stream)).slice(0, (reads += 1)),
+    };
+    await rig.catchUp({ log: behind });
+    expect(reads).toBe(2);
+    expect(await target('t1')).toEqual(log.targets.get('t1'));
+  });
+
+  test('what the refolded document is ahead of is not folded again', async () => {
+    log.add('t1');
+    cancel('t1');
+    log.target('t1', { type: 'RemoveTarget', now: T0 + 20 });
+    const { commits } = await rig.catchUp({ log: delivering([batchOf(1, 2), batchOf(2, 3)]) });
+    expect(commits.at(-1)?.position).toBe(positionOf(3));
+    expect(await target('t1')).toEqual(log.targets.get('t1'));
+  });
+});
+
+test('a generation remembers which read models it was built by', async () => {
+  await expect(rig.generations.open('g1', { ...versionsOf(READ_MODELS), targets: 0 })).rejects.toThrow('other versions');
+});
+
+test('the error that stops it is the codec’s own', () => {
+  expect(() => decodeEvent({ type: 'TargetTeleported', data: '{}', metadata: '{"tm":1,"v":1}' })).toThrow(UnknownEventType);
+});
+
+function fail(): never {
+  throw new Error('The log is empty.');
+}
