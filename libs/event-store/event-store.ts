@@ -50,8 +50,8 @@ export interface AppendRequest {
 
 export type AppendResult =
   /**
-   * `position` of the last event appended. Also the answer to a repeated append: same stream, same revision, same event ids; `repeated` then, since what
-   * stands there is what the first one brought, which may differ in its text.
+   * `position` of the last event appended. Also the answer to a repeated append: same stream, same revision, same event ids;
+   * `repeated` then, since what stands there is what the first one brought, which may differ in its text.
    */
   | { readonly ok: true; readonly head: StreamHead; readonly position: Position; readonly repeated?: true }
   /** `RevisionConflict`: another append came first. `StoreUnavailable`: whether it was appended is not known. */
@@ -85,7 +85,10 @@ export interface EventStore {
    * read again before a decision.
    */
   readonly exclusive: boolean;
-  /** Appends to many streams in one call; each request stands alone, results in the order of the requests. Durable when it resolves. Never rejects for a conflict. */
+  /**
+   * Appends to many streams in one call; each request stands alone, results in the order of the requests. Durable when it resolves.
+   * Never rejects for a conflict; rejects with RangeError when a request has no events.
+   */
   append(requests: readonly AppendRequest[], lane: AppendLane): Promise<readonly AppendResult[]>;
   /** Events of one stream with revision ≥ `from`, oldest first; empty when there is no such stream. Rejects with StoreUnavailable. */
   readStream(stream: string, from?: number): Promise<readonly RecordedEvent[]>;
@@ -94,8 +97,9 @@ export interface EventStore {
   /** All events in the order of the log. */
   readAll(range: ReadRange): AsyncIterable<EventBatch>;
   /**
-   * Everything after a position, then what comes, for ever, until the signal aborts (then it returns). Pull-based: nothing is read ahead of the consumer
-   * but one batch. Reconnects by itself and resumes after the last *delivered* position.
+   * Everything after a position, then what comes, for ever, until the signal aborts or the store is closed (then it returns). A first batch
+   * says where it has caught up, with no events when there were none. Pull-based: nothing is read ahead of the consumer but one batch.
+   * Reconnects by itself and resumes after the last *delivered* position.
    */
   subscribe(after: Position, signal: AbortSignal): AsyncIterable<EventBatch>;
   /** Position of the last event; START when there is none. */

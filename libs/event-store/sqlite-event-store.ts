@@ -302,7 +302,7 @@ class Reads {
     }
   }
 
-  /** Near the end of the log a page is a few look-ups; far from it, work for the other thread. null when it was lost because all is over. */
+  /** Near the end of the log a page is a few look-ups; far from it, work for the other thread. null: lost, because all is over. */
   async #nextBatch(after: Position, behind: boolean, over: () => boolean): Promise<EventBatch | null> {
     if (!behind) return guarded(() => this.#near.page({ group: undefined, after, limit: INLINE_PAGE }));
     try {

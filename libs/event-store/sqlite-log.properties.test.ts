@@ -140,7 +140,7 @@ describe('The embedded log, held against a simple model', () => {
   });
 });
 
-/** The revision is chosen when the request is made, as a caller does who has read the stream; earlier requests of the call may have moved it. */
+/** Revisions are chosen before the call, by a caller who has read the streams; earlier requests of the same call may move them on. */
 function toRequests(model: ModelLog, requests: Extract<Step, { kind: 'append' }>['requests']): AppendRequest[] {
   return requests.map(({ stream, offset, ids }) => {
     const name = STREAMS[stream] ?? '';

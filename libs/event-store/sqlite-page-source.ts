@@ -16,8 +16,8 @@ interface Waiting {
 }
 
 /**
- * Pages read on a thread of their own, so that an audit of millions of events leaves this one free. The thread starts with the first page that
- * is asked for.
+ * Pages read on a thread of their own, so that an audit of millions of events leaves this one free. The thread starts with the first page
+ * that is asked for.
  */
 export function openReaderThread(directory: string): PageSource {
   const waiting = new Map<number, Waiting>();

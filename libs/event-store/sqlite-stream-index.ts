@@ -4,10 +4,10 @@ import type Database from 'better-sqlite3';
 /**
  * Where each stream ends: name → position of its newest event.
  *
- * Stream names are random (they carry keyed hashes), so in a B-tree of them each new stream writes a page of its own: with a million streams
- * that was most of the cost of an import. The index is therefore kept in two parts, as log-structured stores do it. `fresh` is what changed
- * lately, one row a transaction; each connection holds it as a map. `streams` is sorted by key; full maps are merged into it in the order of
- * their keys, a little in each transaction, so that a page is written once for many streams and no single append waits for a whole merge.
+ * Stream names are random (they carry keyed hashes), so in a B-tree of them each new stream writes a page of its own: that was most of
+ * the cost of a large import. The index is therefore kept in two parts, as log-structured stores do it. `fresh` is what changed lately,
+ * one row a transaction; each connection holds it as a map. `streams` is sorted by key; full maps are merged into it in the order of their
+ * keys, a little in each transaction, so that a page is written once for many streams and no append waits for a whole merge.
  * Both parts are written in the transaction of the events themselves: there is nothing to repair after a crash.
  */
 
@@ -42,7 +42,7 @@ class Tables {
 
   constructor(db: Database.Database) {
     this.#headOfKey = db.prepare('SELECT head FROM streams WHERE key = ?').pluck();
-    this.#tailAt = db.prepare('SELECT stream, position, revision, hash FROM events WHERE position = ?');
+    this.#tailAt = db.prepare('SELECT stream, revision, hash FROM events WHERE position = ?').raw();
     this.#freshAfter = db.prepare('SELECT entries FROM fresh WHERE position > ? ORDER BY position').pluck();
     this.#settled = db.prepare('SELECT value FROM meta WHERE key = ?').pluck();
   }
@@ -52,9 +52,9 @@ class Tables {
   }
 
   tailAt(position: number): StreamTail {
-    const tail = this.#tailAt.get(position) as StreamTail | undefined;
-    if (tail === undefined) throw new Error(`events.db is damaged: no event at position ${position}, where a stream should end`);
-    return tail;
+    const row = this.#tailAt.get(position) as [stream: string, revision: number, hash: string] | undefined;
+    if (row === undefined) throw new Error(`events.db is damaged: no event at position ${position}, where a stream should end`);
+    return { stream: row[0], position, revision: row[1], hash: row[2] };
   }
 
   /** Adds what changed after a position; answers the last position it now holds. */
@@ -85,7 +85,7 @@ interface Merge {
 }
 
 export interface StreamIndexOptions {
-  /** Streams in the map of fresh ones before it is merged; memory (300 bytes each, twice) and start-up time grow with it. */
+  /** Streams in the map of fresh ones before it is merged; memory (up to 300 bytes each, twice) and start-up time grow with it. */
   readonly freshLimit?: number;
   /** Replaces streamKey, so that tests can make names collide. */
   readonly keyOf?: KeyOf;
@@ -100,7 +100,7 @@ export class WriterStreamIndex {
   readonly #deleteFresh: Database.Statement;
   readonly #putHead: Database.Statement;
   readonly #putSettled: Database.Statement;
-  /** A number is a position whose event has not been needed yet. */
+  /** A number is the position of an event that is read when it is needed. */
   #fresh = new Map<number, StreamTail | number>();
   /** Key and position of each stream that this transaction changed, one after the other. */
   #changed: number[] = [];
@@ -129,7 +129,8 @@ export class WriterStreamIndex {
 
   set(key: number, tail: StreamTail): void {
     this.#changed.push(key, tail.position);
-    this.#fresh.set(key, tail);
+    // An import makes streams that nobody touches for a while: their tails would only fill the map and be carried about by the collector.
+    this.#fresh.set(key, tail.revision === 0 ? tail.position : tail);
   }
 
   /**

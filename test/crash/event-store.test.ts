@@ -23,7 +23,8 @@ const WRITERS = `
       const lane = writer % 2 === 0 ? 'interactive' : 'import';
       for (let n = 0; ; n += 1) {
         const streams = Array.from({ length: 1 + n % 40 }, (_, k) => 'outdialtarget-' + writer + '.' + (n * 7 + k) % 300);
-        const heads = await Promise.all(streams.map(async (stream) => (await store.readStream(stream)).at(-1) ?? { revision: -1, hash: '' }));
+        const headOf = async (stream) => (await store.readStream(stream)).at(-1) ?? { revision: -1, hash: '' };
+        const heads = await Promise.all(streams.map(headOf));
         const requests = streams.map((stream, k) => ({ stream, expected: heads[k], events: [0, 1].slice(0, 1 + n % 2).map((_, i) => {
           const id = stream + '@' + (heads[k].revision + 1 + i);
           return { id, type: 'Tried', data: JSON.stringify({ id, text: 'x'.repeat(n % 500) }), metadata: '{}' };
