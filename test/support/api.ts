@@ -330,7 +330,7 @@ export function outdialAt(api: Client, id: string): Outdial {
 }
 
 /** Runs `work` for each item, some at a time, and answers the results in order. */
-export async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>, atOnce = 16): Promise<readonly R[]> {
+async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>, atOnce = 16): Promise<readonly R[]> {
   const results: R[] = [];
   const rest = items.entries();
   const worker = async (): Promise<void> => {

@@ -9,7 +9,7 @@ export const TRIES_EACH = 3;
 export type DialOutcome = 'answered' | 'busy' | 'no_answer' | 'failed';
 
 /** Uniform in [0, 1): a 32-bit integer hash (the finalizer of MurmurHash3) of target number i and attempt number k. */
-export function uniform(i: number, k: number): number {
+function uniform(i: number, k: number): number {
   let hash = (Math.imul(i, 0x9e3779b1) ^ Math.imul(k, 0x85ebca77)) >>> 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);

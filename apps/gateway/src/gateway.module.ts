@@ -23,7 +23,7 @@ import { TargetsController } from './targets.controller';
 
 /** The composition root: the engine brings its handlers, configuration has picked its stores. */
 @Module({})
-export class GatewayModule {
+class GatewayModule {
   static of(engine: Engine, metrics: Metrics, jwtSecret: string): DynamicModule {
     return {
       module: GatewayModule,

@@ -128,12 +128,7 @@ const TARGET = `${OUTDIAL}/targets/${TARGET_ID}`;
 const OUTPLAN = `/v1.0/outplans/${OUTPLAN_ID}`;
 const tel = (target: string): object => ({ type: 'tel', target });
 const address = (target: string): object => ({ type: 'tel', target, target_name: '', name: '', detail: '' });
-const { send } = new Proxy({} as FakeGateway, {
-  get:
-    (_, name) =>
-    (...rest: never[]) =>
-      (gateway[name as 'send'] as (...all: never[]) => unknown)(...rest),
-});
+const send: FakeGateway['send'] = (...request) => gateway.send(...request);
 
 interface ErrorBody {
   readonly status: string;
@@ -506,17 +501,9 @@ describe('the context of a command', () => {
   test('of a query with another log’s token is 410, and with a malformed one 400', async () => {
     const encode = (text: string): string => Buffer.from(text).toString('base64url');
     expect((await send('GET', OUTDIAL, undefined, { 'consistency-token': encode('another-log:7') })).status).toBe(410);
-    for (const malformed of [
-      '',
-      'x',
-      encode('no colon'),
-      encode(`${LOG_ID}:`),
-      encode(':7'),
-      `${encode(`${LOG_ID}:7`)} `,
-      `${encode(`${LOG_ID}:7`)}=`,
-    ]) {
+    for (const malformed of ['', 'x', encode('no colon'), encode(`${LOG_ID}:`), encode(':7'), `${encode(`${LOG_ID}:7`)}=`]) {
       const sent = await send('GET', OUTDIAL, undefined, { 'consistency-token': malformed });
-      if (sent.status !== 400) expect([malformed, malformed.trim()]).toContain(malformed === '' ? '' : encode(`${LOG_ID}:7`));
+      expect([malformed, sent.status, fieldsOf(sent)]).toEqual([malformed, 400, ['Consistency-Token']]);
     }
   });
 });
@@ -931,7 +918,6 @@ describe('a body', () => {
 
   test('of more than 32 MiB is refused', async () => {
     const sent = await post(`{"name":"${'x'.repeat(32 * 1024 * 1024)}"}`);
-    console.log(sent.text.slice(0, 300), sent.headers);
     expect([sent.status, errorOf(sent).status]).toEqual([413, 'PAYLOAD_TOO_LARGE']);
   });
 });

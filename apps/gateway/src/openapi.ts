@@ -176,7 +176,7 @@ const INTRODUCTION = `An event-sourced dialing-target engine: tells a dialer who
 Unknown fields in a body are an error that names them; unknown parameters in a query are ignored. Times are UTC with microseconds; requests may use RFC 3339, too.`;
 
 /** The document of everything under /v1.0 and beside it. Made once, when it is first asked for. */
-export function openApiDocument(app: INestApplication): OpenAPIObject {
+function openApiDocument(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Outdial')
     .setVersion('1.0')

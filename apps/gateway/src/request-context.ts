@@ -21,7 +21,7 @@ declare module 'fastify' {
 }
 
 /** The context that every command and query carries, made of the credential and the headers: here and nowhere else. */
-export function contextOf(request: FastifyRequest): RequestContext {
+function contextOf(request: FastifyRequest): RequestContext {
   const { principal, run, headers, method } = request;
   if (!principal) throw new OutdialError('UNAUTHENTICATED', 'AUTHENTICATION_REQUIRED', 'This needs a credential.');
   const traceparent = readTraceparent(headers.traceparent);

@@ -61,7 +61,7 @@ export class OutcomeBody {
   tm_end?: string | null;
 }
 
-export class OutcomeRow extends OutcomeBody {
+class OutcomeRow extends OutcomeBody {
   @Id(attemptId)
   attempt_id!: string;
 
@@ -75,7 +75,7 @@ export class OutcomeReports {
 }
 
 @ApiSchema({ name: 'LeaseRef' })
-export class LeaseRefBody {
+class LeaseRefBody {
   @Id(attemptId)
   attempt_id!: string;
 
