@@ -195,6 +195,7 @@ function openApiDocument(app: INestApplication): OpenAPIObject {
   });
   for (const [path, operations] of Object.entries(document.paths)) complete(path, operations);
   closeRequests(document);
+  allowNullInEnums(document);
   return document;
 }
 
@@ -241,6 +242,17 @@ function closeRequests({ paths, components }: OpenAPIObject): void {
   };
   for (const operations of Object.values(paths)) {
     for (const { requestBody } of Object.values(operations) as OpenOperation[]) if (requestBody) close(requestBody);
+  }
+}
+
+/** `nullable` does not widen an enum: its words must name null, too (OpenAPI 3.0.3, "Schema Object"). */
+function allowNullInEnums({ components }: OpenAPIObject): void {
+  for (const schema of Object.values(components?.schemas ?? {})) {
+    const properties = ('properties' in schema && schema.properties) || {};
+    for (const property of Object.values(properties)) {
+      if (!('nullable' in property) || !property.nullable || !property.enum || property.enum.includes(null)) continue;
+      property.enum = [...(property.enum as unknown[]), null];
+    }
   }
 }
 
