@@ -1,12 +1,12 @@
 import { Command, CommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { ICommandHandler, IQueryHandler } from '@nestjs/cqrs';
-import { decideOutdial, NO_ID, streamOf } from '#dialing';
-import type { Outdial, OutdialCommand, OutdialDetails } from '#dialing';
+import { decideOutdial, evolveOutdial, NO_ID, streamOf } from '#dialing';
+import type { Micros, Outdial, OutdialCommand, OutdialDetails } from '#dialing';
 import { getProgress, listOutdials } from '#read-models';
 import type { Progress } from '#read-models';
 import { derivedId } from './derived-id';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
-import { outdialNotFound, outplanNotFound, Services } from './services';
+import { notYet, outdialNotFound, outplanNotFound, Services } from './services';
 import { OUTDIAL, OUTPLAN } from './streams';
 
 /** Result: the outdial. */
@@ -38,10 +38,12 @@ export class ChangeOutdialMode extends Command<Versioned<Outdial>> {
     super();
   }
 }
+/** `at`: as it was then, its changes at that very time included. */
 export class GetOutdial extends Query<Versioned<Outdial>> {
   constructor(
     readonly context: RequestContext,
     readonly outdialId: string,
+    readonly at: Micros | null = null,
   ) {
     super();
   }
@@ -152,8 +154,13 @@ export class ChangeOutdialModeHandler implements ICommandHandler<ChangeOutdialMo
 export class GetOutdialHandler implements IQueryHandler<GetOutdial> {
   constructor(private readonly services: Services) {}
 
-  async execute({ context, outdialId }: GetOutdial): Promise<Versioned<Outdial>> {
+  async execute({ context, outdialId, at }: GetOutdial): Promise<Versioned<Outdial>> {
     const { state, head } = await this.services.outdial(context, outdialId);
+    if (at !== null) {
+      const then = await this.services.at(streamOf.outdial(outdialId), at, evolveOutdial);
+      if (then === null) throw notYet('OUTDIAL_NOT_FOUND', `The outdial ${outdialId}`, at);
+      return { value: then.state, revision: then.revision, position: null };
+    }
     return { value: state, revision: head.revision, position: null };
   }
 }

@@ -1,7 +1,18 @@
 import { LRUCache } from 'lru-cache';
-import { DEFAULT_POLICY, deriveTargetId, NO_ID, notFound, OutdialError, streamOf, targetIdentity } from '#dialing';
-import type { DialPolicy, NewTarget, Outdial, Target } from '#dialing';
+import {
+  DEFAULT_POLICY,
+  deriveTargetId,
+  formatMicros,
+  invalidArgument,
+  NO_ID,
+  notFound,
+  OutdialError,
+  streamOf,
+  targetIdentity,
+} from '#dialing';
+import type { DialingEvent, DialPolicy, Micros, NewTarget, Outdial, Target } from '#dialing';
 import type { Position } from '#event-store';
+import { stateAt } from './audit';
 import type { Ports } from './engine';
 import { Hoppers } from './hoppers';
 import type { RequestContext } from './request';
@@ -50,6 +61,18 @@ export class Services {
     return { state, head };
   }
 
+  /** A stream's state at a time, by replay; null before its first event. 400 for a time that has not come. */
+  async at<S, E extends DialingEvent>(
+    stream: string,
+    at: Micros,
+    evolve: (state: S | null, event: E) => S,
+  ): Promise<{ readonly state: S; readonly revision: number } | null> {
+    if (at > this.ports.clock.now()) {
+      throw invalidArgument('at', 'must not be in the future', formatMicros(at));
+    }
+    return stateAt(await this.ports.events.readStream(stream), at, evolve);
+  }
+
   /** Today's policy of an outdial. A deleted outplan still applies where it is attached. */
   async policyOf(outdial: Outdial): Promise<DialPolicy> {
     if (outdial.outplanId === NO_ID) return DEFAULT_POLICY;
@@ -95,6 +118,9 @@ export class Services {
   }
 }
 
+/** What there was nothing of at a time. */
+export const notYet = (reason: string, what: string, at: Micros): OutdialError =>
+  notFound(reason, `${what} did not exist at ${formatMicros(at)} yet.`);
 export const outdialNotFound = (id: string): OutdialError => notFound('OUTDIAL_NOT_FOUND', `There is no outdial ${id}.`);
 export const targetNotFound = (id: string): OutdialError =>
   notFound('OUTDIAL_TARGET_NOT_FOUND', `There is no target ${id} in this outdial.`);

@@ -1,10 +1,11 @@
 import { Command, CommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { ICommandHandler, IQueryHandler } from '@nestjs/cqrs';
-import { conflict, decideTarget, OutdialError, streamOf } from '#dialing';
+import { conflict, decideTarget, evolveTarget, OutdialError, streamOf } from '#dialing';
 import type {
   DestinationIndex,
   DialPolicy,
   ErrorDetail,
+  Micros,
   NewTarget,
   Outdial,
   Target,
@@ -13,10 +14,10 @@ import type {
   TargetEvent,
   TargetStatus,
 } from '#dialing';
-import type { Position } from '#event-store';
+import type { Position, RecordedEvent } from '#event-store';
 import { listTargets } from '#read-models';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
-import { Services, targetNotFound } from './services';
+import { notYet, Services, targetNotFound } from './services';
 import { TARGET } from './streams';
 import type { Job, Known } from './streams';
 
@@ -99,7 +100,19 @@ export class ExhaustDestination extends Command<Versioned<Target>> {
     super();
   }
 }
+/** `at`: as it was then, its changes at that very time included. */
 export class GetTarget extends Query<Versioned<Target>> {
+  constructor(
+    readonly context: RequestContext,
+    readonly outdialId: string,
+    readonly targetId: string,
+    readonly at: Micros | null = null,
+  ) {
+    super();
+  }
+}
+/** Everything that ever happened to a target, as it was stored, oldest first. */
+export class GetTargetEvents extends Query<readonly RecordedEvent[]> {
   constructor(
     readonly context: RequestContext,
     readonly outdialId: string,
@@ -339,9 +352,24 @@ export class GetTargetHandler implements IQueryHandler<GetTarget> {
   constructor(private readonly services: Services) {}
 
   /** Folded from its stream, which is short: never behind, whatever the read models are. */
-  async execute({ context, outdialId, targetId }: GetTarget): Promise<Versioned<Target>> {
+  async execute({ context, outdialId, targetId, at }: GetTarget): Promise<Versioned<Target>> {
     const { state, head } = await this.services.target(context, outdialId, targetId);
+    if (at !== null) {
+      const then = await this.services.at(streamOf.target(outdialId, targetId), at, evolveTarget);
+      if (then === null) throw notYet('OUTDIAL_TARGET_NOT_FOUND', `The target ${targetId}`, at);
+      return { value: then.state, revision: then.revision, position: null };
+    }
     return { value: state, revision: head.revision, position: null };
+  }
+}
+
+@QueryHandler(GetTargetEvents)
+export class GetTargetEventsHandler implements IQueryHandler<GetTargetEvents> {
+  constructor(private readonly services: Services) {}
+
+  async execute({ context, outdialId, targetId }: GetTargetEvents): Promise<readonly RecordedEvent[]> {
+    await this.services.target(context, outdialId, targetId);
+    return this.services.ports.events.readStream(streamOf.target(outdialId, targetId));
   }
 }
 
@@ -365,5 +393,6 @@ export const TARGET_HANDLERS = [
   CancelTargetHandler,
   ExhaustDestinationHandler,
   GetTargetHandler,
+  GetTargetEventsHandler,
   ListTargetsHandler,
 ];

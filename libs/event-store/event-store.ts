@@ -90,7 +90,7 @@ export interface EventStore {
    * Never rejects for a conflict; rejects with RangeError when a request has no events.
    */
   append(requests: readonly AppendRequest[], lane: AppendLane): Promise<readonly AppendResult[]>;
-  /** Events of one stream with revision ≥ `from`, oldest first; empty when there is no such stream. Rejects with StoreUnavailable. */
+  /** Events of one stream with revision ≥ `from`, oldest first; empty when there is no such stream. Rejects with StoreUnavailable, StreamDamaged. */
   readStream(stream: string, from?: number): Promise<readonly RecordedEvent[]>;
   /** All events of the streams of one group, in the order of the log. */
   readGroup(group: string, range: ReadRange): AsyncIterable<EventBatch>;
@@ -110,6 +110,16 @@ export interface EventStore {
 /** The store cannot be reached, or did not answer in time. */
 export class StoreUnavailable extends Error {
   readonly code = 'StoreUnavailable';
+}
+
+/** A stream whose events do not follow one another any more: somebody has changed the store's files. */
+export class StreamDamaged extends Error {
+  readonly code = 'StreamDamaged';
+
+  constructor(readonly stream: string) {
+    super(`The stream ${stream} lacks an event that a later one follows.`);
+    this.name = 'StreamDamaged';
+  }
 }
 
 /** The group of a stream: what stands between the first `-` and the first `.` after it. */

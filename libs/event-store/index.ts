@@ -1,6 +1,7 @@
 export * from './event-store';
 export * from './state-store';
 export { continuesChain, linkHash, verifyChain } from './chain';
+export { wholeStreams, type Flaw, type StreamBatch, type StreamLog, type WholeStream } from './whole-streams';
 export { DirectoryLocked, lockDirectory, type DirectoryLock } from './directory-lock';
 export {
   openSqliteEventStore,

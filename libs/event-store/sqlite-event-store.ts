@@ -9,6 +9,7 @@ import {
   type ReadRange,
   type RecordedEvent,
   StoreUnavailable,
+  StreamDamaged,
 } from './event-store';
 import { type DirectoryLock, lockDirectory } from './directory-lock';
 import { type PageRequest, parsePosition, SqliteLogReader } from './sqlite-log';
@@ -270,7 +271,7 @@ class Reads {
     let next = guarded(() => this.#near.tailOf(stream));
     while (next !== 0) {
       if (newestFirst.length > 0) await nextTurn();
-      const slice = guarded(() => this.#near.walkBack(next, from, STREAM_SLICE));
+      const slice = guarded(() => this.#near.walkBack(stream, next, from, STREAM_SLICE));
       newestFirst.push(...slice.events);
       next = slice.next;
     }
@@ -361,8 +362,8 @@ function guarded<T>(read: () => T): T {
   }
 }
 
-/** A position that is none is the caller's mistake; everything else is the store's trouble. */
+/** A position that is none is the caller's mistake, a damaged stream nobody's that waiting helps; everything else is the store's trouble. */
 function asUnavailable(error: unknown): Error {
-  if (error instanceof StoreUnavailable || error instanceof RangeError) return error;
+  if (error instanceof StoreUnavailable || error instanceof StreamDamaged || error instanceof RangeError) return error;
   return new StoreUnavailable(error instanceof Error ? error.message : String(error), { cause: error });
 }

@@ -167,7 +167,7 @@ function verdict(result: AppendResult): ReturnType<ModelLog['append']> {
 function streamOf(reader: SqliteLogReader, stream: string): RecordedEvent[] {
   const events: RecordedEvent[] = [];
   for (let next = reader.tailOf(stream); next !== 0;) {
-    const slice = reader.walkBack(next, 0, 2);
+    const slice = reader.walkBack(stream, next, 0, 2);
     events.push(...slice.events);
     next = slice.next;
   }

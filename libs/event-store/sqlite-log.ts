@@ -12,6 +12,7 @@ import {
   type Position,
   type RecordedEvent,
   START,
+  StreamDamaged,
 } from './event-store';
 import { ReaderStreamIndex, type StreamIndexOptions, type StreamTail, WriterStreamIndex } from './sqlite-stream-index';
 
@@ -251,17 +252,23 @@ export class SqliteLogReader {
     return formatPosition(this.#headPosition());
   }
 
-  /** Position of the stream's last event, 0 when there is none: where walkBack begins. */
+  /** Position of the stream's last event, 0 when there is none: where walkBack begins. Throws StreamDamaged. */
   tailOf(stream: string): number {
     return this.#findTail.deferred(stream)?.position ?? 0;
   }
 
-  /** Up to `limit` events of a stream, newest first, from the one at `position` back to revision `from`; `next` is 0 when they are all. */
-  walkBack(position: number, from: number, limit: number): { readonly events: readonly RecordedEvent[]; readonly next: number } {
+  /** Up to `limit` events of a stream, newest first, from the one at `position` back to revision `from`; `next` is 0 when they are all. Throws StreamDamaged. */
+  walkBack(
+    stream: string,
+    position: number,
+    from: number,
+    limit: number,
+  ): { readonly events: readonly RecordedEvent[]; readonly next: number } {
     const events: RecordedEvent[] = [];
     let next = position;
     while (next !== 0 && events.length < limit) {
-      const row = this.#eventAt.get(next) as [...EventRow, previous: number];
+      const row = this.#eventAt.get(next) as [...EventRow, previous: number] | undefined;
+      if (row?.[1] !== stream || row[8] >= next) throw new StreamDamaged(stream);
       if (row[2] < from) return { events, next: 0 };
       events.push(toEvent(row));
       next = row[2] === from ? 0 : row[8];

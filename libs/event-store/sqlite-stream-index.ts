@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type Database from 'better-sqlite3';
+import { StreamDamaged } from './event-store';
 
 /**
  * Where each stream ends: name → position of its newest event.
@@ -51,9 +52,10 @@ class Tables {
     return this.#headOfKey.get(key) as number | undefined;
   }
 
-  tailAt(position: number): StreamTail {
+  /** `asked` is the stream that is looked for: the one to name when no event stands where it should end. */
+  tailAt(position: number, asked: string): StreamTail {
     const row = this.#tailAt.get(position) as [stream: string, revision: number, hash: string] | undefined;
-    if (row === undefined) throw new Error(`events.db is damaged: no event at position ${position}, where a stream should end`);
+    if (row === undefined) throw new StreamDamaged(asked);
     return { stream: row[0], position, revision: row[1], hash: row[2] };
   }
 
@@ -122,7 +124,7 @@ export class WriterStreamIndex {
     for (let key = this.#keyOf(stream); ; key = nextKey(key)) {
       const known = this.#fresh.get(key) ?? this.#merge?.tails.get(key) ?? this.#tables.headOfKey(key);
       if (known === undefined) return { key, tail: null };
-      const tail = typeof known === 'number' ? this.#tables.tailAt(known) : known;
+      const tail = typeof known === 'number' ? this.#tables.tailAt(known, stream) : known;
       if (tail.stream === stream) return { key, tail };
     }
   }
@@ -189,7 +191,7 @@ export class ReaderStreamIndex {
     for (let key = this.#keyOf(stream); ; key = nextKey(key)) {
       const head = this.#fresh.get(key) ?? this.#tables.headOfKey(key);
       if (head === undefined) return null;
-      const tail = typeof head === 'number' ? this.#tables.tailAt(head) : head;
+      const tail = typeof head === 'number' ? this.#tables.tailAt(head, stream) : head;
       if (tail.stream === stream) return tail;
     }
   }

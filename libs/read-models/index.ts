@@ -7,7 +7,7 @@ export { getAccessKey, listAccessKeys, type AccessKeyDocument } from './access-k
 export { getCustomer, listCustomers, type CustomerDocument } from './customers';
 export { getOutdial, listOutdials, type OutdialDocument } from './outdials';
 export { getOutplan, listOutplans, type OutplanDocument } from './outplans';
-export { getProgress, type OutcomeCounts, type Progress, type ProgressDocument } from './progress';
+export { getProgress, getProgressDocument, type OutcomeCounts, type Progress, type ProgressDocument } from './progress';
 export {
   callableWindow,
   expiringLeases,

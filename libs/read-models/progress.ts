@@ -10,6 +10,7 @@ import {
   type Standing,
   type TargetEvent,
 } from '#dialing';
+import { START, type Position } from '#event-store';
 import { documentOf, eventsOf, jsonBody, MisplacedEvent } from './documents';
 import type { Fact, Projection } from './projection';
 import type { FindQuery, ReadStore } from './read-store';
@@ -248,6 +249,17 @@ export async function getProgress(
   // An event far ahead of this clock has settled the current minute, too: only the index can tell its targets apart.
   const all = await readCounters(store, outdialId, { upTo: now }, now);
   return progressOf(all.document, all.counted, all.next, mode, now);
+}
+
+/** The counters themselves, and the position of the last event they have counted: what a verification compares. Throws `DocumentQuarantined`. */
+export async function getProgressDocument(
+  store: ReadStore,
+  outdialId: string,
+): Promise<{ readonly document: ProgressDocument; readonly position: Position }> {
+  const { answers } = await store.read([{ kind: 'get', collection: 'progress', ids: [outdialId] }]);
+  const stored = answers[0]?.documents[0];
+  if (stored === undefined) return { document: EMPTY, position: START };
+  return { document: documentOf(progress, stored), position: stored.position };
 }
 
 async function readCounters(

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Position } from '#event-store';
 import type { KeptAnswer, Page, Versioned } from '#application';
 import { JSON_TYPE } from './http-errors';
-import { consistencyToken } from './request-context';
+import { consistencyToken } from './wire';
 
 /** What a controller answers: a body, and what its headers are made of. */
 export class Answer {

@@ -21,6 +21,8 @@ import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration } from '#platform';
 import { openSqliteReadStore, READ_MODELS } from '#read-models';
+import { auditThreads } from './audit/audits';
+import type { Audits } from './audit/audits';
 import { Projector } from './projector';
 
 /** Read models further behind than this make /readyz say so (the API contract, Running). */
@@ -36,6 +38,8 @@ export interface Engine {
   readonly providers: readonly Provider[];
   readonly idempotency: Idempotency;
   readonly projector: Projector;
+  /** Reports by replay. */
+  readonly audits: Audits;
   readiness(): Promise<Readonly<Record<string, ReadinessPart>>>;
   /** Makes the first user when there is none; with a password that was given, sets it when it is not that user's. */
   bootstrapAdmin(username: string, password: string | undefined): Promise<{ readonly generatedPassword?: string }>;
@@ -95,10 +99,12 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     });
   });
   const running = { services, projector };
+  const audits = auditThreads(directory);
   return {
     ports,
     idempotency,
     projector,
+    audits,
     providers: [
       { provide: Services, useValue: services },
       ...OUTDIAL_HANDLERS,
@@ -112,6 +118,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     figures: () => ({ projectionLagSeconds: lag.micros() / 1_000_000 }),
     async stop() {
       cancelPurge();
+      await audits.stop();
       await expiry.stop();
       await running.projector.stop();
       await reads.close();

@@ -8,6 +8,7 @@ import { createMetrics, nestLogger } from '#platform';
 import type { Logger, Metrics } from '#platform';
 import { AccessController } from './access.controller';
 import { AdminController } from './admin.controller';
+import { AuditController } from './audit/audit.controller';
 import { Authentication, jwtOptions } from './authentication';
 import { ENGINE } from './engine';
 import type { Engine } from './engine';
@@ -32,6 +33,7 @@ class GatewayModule {
         OutdialsController,
         LeasesController,
         TargetsController,
+        AuditController,
         OutplansController,
         AccessController,
         ServiceController,

@@ -157,6 +157,14 @@ const requestHeaders = ({ writes }: OperationSpec): readonly MethodDecorator[] =
     : []),
 ];
 
+/** Of what can be read as it was. */
+export const AT: ApiQueryOptions = {
+  name: 'at',
+  description: 'A time that has been: the state then, by replay, with what happened at that very time. 404 before its creation.',
+  schema: { type: 'string' },
+  example: EXAMPLE.created,
+};
+
 const PAGE_QUERY: readonly ApiQueryOptions[] = [
   {
     name: 'page_size',

@@ -2,15 +2,15 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put } from '@nest
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiTags } from '@nestjs/swagger';
 import { NO_ID } from '#dialing';
-import type { OutdialDetails } from '#dialing';
+import type { Micros, OutdialDetails } from '#dialing';
 import { ChangeOutdialMode, CreateOutdial, GetOutdial, GetProgress, ListOutdials, UpdateOutdial } from '#application';
 import type { PageRequest, RequestContext } from '#application';
 import { Answer, created, page, resource } from './answer';
 import { changeCurrent } from './changes';
 import { CampaignChange, DataChange, NewOutdial, OutdialAnswer, OutdialChanges, OutdialPage, ProgressAnswer } from './dto/outdial.dto';
 import { as, maybe, NoFields } from './dto/rules';
-import { Operation } from './openapi';
-import { Asked, Paged } from './request-context';
+import { AT, Operation } from './openapi';
+import { Asked, Paged, QueryMoment } from './request-context';
 import { outdialWire, progressWire } from './wire';
 
 const lower = (id: string | undefined): string | undefined => id?.toLowerCase();
@@ -52,9 +52,16 @@ export class OutdialsController {
   }
 
   @Get(':id')
-  @Operation({ summary: 'Answers an outdial, a deleted one too.', answers: OutdialAnswer, etag: true, reads: true, errors: ['NOT_FOUND'] })
-  async getOutdial(@Param('id') id: string, @Asked() context: RequestContext): Promise<Answer> {
-    return resource(outdialWire, await this.queries.execute(new GetOutdial(context, id)));
+  @Operation({
+    summary: 'Answers an outdial, a deleted one too.',
+    answers: OutdialAnswer,
+    etag: true,
+    reads: true,
+    query: [AT],
+    errors: ['NOT_FOUND'],
+  })
+  async getOutdial(@Param('id') id: string, @Asked() context: RequestContext, @QueryMoment('at') at: Micros | null): Promise<Answer> {
+    return resource(outdialWire, await this.queries.execute(new GetOutdial(context, id, at)));
   }
 
   @Put(':id')

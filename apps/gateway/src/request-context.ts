@@ -3,9 +3,11 @@ import { createParamDecorator } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { OutdialError, parseMicros } from '#dialing';
-import type { ClaimIntent, PageRequest, Principal, RequestContext } from '#application';
+import type { Micros } from '#dialing';
+import type { AuditPeriod, ClaimIntent, PageRequest, Principal, RequestContext } from '#application';
 import { detail, refused, UUID } from './dto/rules';
 import { routeNotFound } from './http-errors';
+import { consistencyToken } from './wire';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -56,9 +58,6 @@ function readIfMatch(header: string | string[] | undefined): number | undefined 
   if (revision === undefined) throw invalidHeader('If-Match', 'must be one ETag as it was answered, like "3", or *', header);
   return Number(revision);
 }
-
-/** base64url of `<log id>:<position>`. */
-export const consistencyToken = (logId: string, position: string): string => Buffer.from(`${logId}:${position}`).toString('base64url');
 
 function readConsistencyToken(header: string | string[] | undefined, logId: string): string | undefined {
   if (header === undefined) return undefined;
@@ -113,6 +112,25 @@ export const QueryFlag = createParamDecorator((name: string, context: ExecutionC
   const value = queryValue(requestOf(context), name);
   if (value !== undefined && value !== 'true' && value !== 'false') throw invalidParameter(name, 'must be true or false', value);
   return value === 'true';
+});
+
+/** A time in a query, as answers have it or in RFC 3339; null when it is not there. */
+function queryMoment(request: FastifyRequest, name: string): Micros | null {
+  const text = queryValue(request, name);
+  if (text === undefined) return null;
+  const moment = parseMicros(text);
+  if (moment === undefined) throw invalidParameter(name, 'must be a time like 2022-04-28 01:41:40.503790 or 2022-04-28T01:41:40Z', text);
+  return moment;
+}
+
+export const QueryMoment = createParamDecorator((name: string, context: ExecutionContext): Micros | null =>
+  queryMoment(requestOf(context), name),
+);
+
+/** `from` ≤ … < `to`; from the beginning, and for ever, when they are not there. */
+export const Period = createParamDecorator((_: unknown, context: ExecutionContext): AuditPeriod => {
+  const request = requestOf(context);
+  return { from: queryMoment(request, 'from') ?? 0, to: queryMoment(request, 'to') ?? Number.MAX_SAFE_INTEGER };
 });
 
 const PAGE_SIZE = 100;

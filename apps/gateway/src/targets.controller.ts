@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put } from '@nest
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBody, ApiTags, getSchemaPath } from '@nestjs/swagger';
 import { addressKey, DESTINATIONS, five, NEVER, normaliseTarget, OutdialError, parseMicros, readAddressType } from '#dialing';
-import type { Address, DestinationIndex, ErrorDetail, Five, Target, TargetChanges, TargetStatus } from '#dialing';
+import type { Address, DestinationIndex, ErrorDetail, Five, Micros, Target, TargetChanges, TargetStatus } from '#dialing';
 import { AddTarget, AddTargets, CancelTarget, ExhaustDestination, GetTarget, ListTargets, RemoveTarget, UpdateTarget } from '#application';
 import type { AddOptions, PageRequest, RequestContext, RowFate, TargetFilter } from '#application';
 import { Answer, page, resource } from './answer';
@@ -22,8 +22,8 @@ import {
   TargetChangesBody,
   TargetPage,
 } from './dto/target.dto';
-import { Operation } from './openapi';
-import { Asked, invalidParameter, Paged, QueryFlag, QueryText } from './request-context';
+import { AT, Operation } from './openapi';
+import { Asked, invalidParameter, Paged, QueryFlag, QueryMoment, QueryText } from './request-context';
 import { targetWire } from './wire';
 
 const NOT_AN_OBJECT = 'This request needs a JSON object as its body, with Content-Type: application/json.';
@@ -111,9 +111,21 @@ export class TargetsController {
   }
 
   @Get(':target_id')
-  @Operation({ summary: 'Answers a target, a deleted one too.', answers: TargetAnswer, etag: true, reads: true, errors: ['NOT_FOUND'] })
-  async getTarget(@Param('id') id: string, @Param('target_id') targetId: string, @Asked() context: RequestContext): Promise<Answer> {
-    return resource(targetWire, await this.queries.execute(new GetTarget(context, id, targetId)));
+  @Operation({
+    summary: 'Answers a target, a deleted one too.',
+    answers: TargetAnswer,
+    etag: true,
+    reads: true,
+    query: [AT],
+    errors: ['NOT_FOUND'],
+  })
+  async getTarget(
+    @Param('id') id: string,
+    @Param('target_id') targetId: string,
+    @Asked() context: RequestContext,
+    @QueryMoment('at') at: Micros | null,
+  ): Promise<Answer> {
+    return resource(targetWire, await this.queries.execute(new GetTarget(context, id, targetId, at)));
   }
 
   @Put(':target_id')

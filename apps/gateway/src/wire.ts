@@ -1,5 +1,6 @@
 import { formatMicros } from '#dialing';
-import type { AccessKey, Address, Attempt, Customer, Outdial, Outplan, Target } from '#dialing';
+import type { AccessKey, Address, Attempt, Customer, Micros, Outdial, Outplan, Target } from '#dialing';
+import type { Position, RecordedEvent } from '#event-store';
 import type { Lease } from '#application';
 import type { Progress } from '#read-models';
 
@@ -8,7 +9,10 @@ import type { Progress } from '#read-models';
  * hold a thousand of them.
  */
 
-const address = (value: Address | null): object | null =>
+/** A position as it is told: base64url of `<log id>:<position>`. Positions of different logs do not compare. */
+export const consistencyToken = (logId: string, position: Position): string => Buffer.from(`${logId}:${position}`).toString('base64url');
+
+const address = (value: Address | null): Address | null =>
   value === null
     ? null
     : { type: value.type, target: value.target, target_name: value.target_name, name: value.name, detail: value.detail };
@@ -131,6 +135,22 @@ export const accessKeyWire = (key: AccessKey) => ({
   tm_update: formatMicros(key.tmUpdate),
   tm_delete: formatMicros(key.tmDelete),
 });
+
+/** An event as it was stored; its texts are JSON, and are answered as such. */
+export function storedEventWire({ id, type, revision, stream, position, data, metadata, hash }: RecordedEvent, logId: string) {
+  const told = JSON.parse(metadata) as { readonly tm: Micros };
+  return {
+    id,
+    type,
+    revision,
+    stream,
+    position: consistencyToken(logId, position),
+    tm: formatMicros(told.tm),
+    data: JSON.parse(data) as object,
+    metadata: told,
+    hash,
+  };
+}
 
 /** Never its password's hash. */
 export const customerWire = (customer: Customer) => ({
