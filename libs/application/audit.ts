@@ -315,8 +315,8 @@ async function readTargets(reads: ReadStore, outdialId: string, targetIds: reado
 /** The target, read on when its document has been written since the replay began. */
 async function current({ log }: AuditedOutdial, target: ReplayedTarget, document: TargetDocument | undefined): Promise<ReplayedTarget> {
   if (document === undefined || document.head.revision <= target.head.revision || target.flaw !== null) return target;
-  const events = await log.readStream(target.stream);
-  return replayTarget({ stream: target.stream, events, flaw: null });
+  const { stream } = target;
+  return replayTarget({ stream, events: await log.readStream(stream), flaw: null });
 }
 
 function compareTarget(target: ReplayedTarget, id: string, document: TargetDocument | undefined): readonly Difference[] {

@@ -42,7 +42,9 @@ export async function* wholeStreams(log: StreamLog, group: string | null, upTo: 
     const began = events.filter(({ revision }) => revision === 0).map(({ stream }) => stream);
     let scanned = events.length;
     for (let at = 0; at === 0 || at < began.length; at += READS) {
-      const streams = await Promise.all(began.slice(at, at + READS).map((stream) => wholeStream(log, stream, upTo)));
+      const read = await Promise.all(began.slice(at, at + READS).map((stream) => wholeStream(log, stream, upTo)));
+      // Of a damaged one nothing was brought: it comes at the end, with what is left of it.
+      const streams = read.filter(({ events: brought }) => brought.length > 0);
       for (const stream of streams) missing -= stream.events.length;
       missing += scanned;
       yield { streams, scanned };

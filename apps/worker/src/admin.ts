@@ -7,6 +7,7 @@ import { ADMIN_AUDIENCE, announcedService, ConfigurationError, readConfiguration
 import type { Configuration } from '#platform';
 import { openSqliteGenerations, READ_MODELS, startProjector } from '#read-models';
 import type { GenerationStatus, QuarantinedDocument } from '#read-models';
+import { verifyRecord, writeHeads } from './audit';
 
 /** The orders of `npm run admin -- projections …`, given to the running service, or to the stores themselves when there is none. */
 interface ProjectionsAdmin {
@@ -127,6 +128,30 @@ projections
       line(left.length === 0 ? 'nothing is quarantined' : `${left.length} documents are still quarantined`);
     }),
   );
+
+const audit = program.command('audit').description('The record: every event continues the one before it by its hash. See docs/audit.md.');
+audit
+  .command('verify')
+  .description('check the chain of every stream, and name the first event of each that does not fit')
+  .option('--outdial <id>', 'only this outdial’s streams')
+  .option('--at <file>', 'compare with heads that were written out before: finds what was cut off')
+  .action(async ({ outdial, at }: { readonly outdial?: string; readonly at?: string }) => {
+    let flawed = 0;
+    const asked = { ...(outdial === undefined ? {} : { outdial: outdial.toLowerCase() }), ...(at === undefined ? {} : { headsFile: at }) };
+    const { streams, events, compared } = await verifyRecord(readConfiguration(process.env).dataDir, asked, (flaw) => {
+      flawed += 1;
+      line(`${flaw.stream} event ${flaw.revision}${flaw.eventId === null ? '' : ` (${flaw.eventId})`}: ${flaw.reason}`);
+    });
+    const against = at === undefined ? '' : `, ${compared} heads compared`;
+    line(`${events} events in ${streams} streams${against}: ${flawed === 0 ? 'the record holds' : `${flawed} streams do not hold`}`);
+    if (flawed > 0) process.exitCode = 3;
+  });
+audit
+  .command('heads')
+  .description('write out where each stream ends; keep the output where this machine’s administrators cannot change it')
+  .action(async () => {
+    await writeHeads(readConfiguration(process.env).dataDir, line);
+  });
 
 program.parseAsync().catch((error: unknown) => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;

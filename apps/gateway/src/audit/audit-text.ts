@@ -5,6 +5,7 @@ import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVe
 import type { Position, StreamLog } from '#event-store';
 import type { ReadStore } from '#read-models';
 import { attemptWire, consistencyToken } from '../wire';
+import { reportPage } from './report-page';
 
 /** What is to be told of an outdial. Plain data: it travels to another thread. */
 export type AuditTask = AuditPeriod & { readonly outdialId: string; readonly upTo: Position } & (
@@ -37,12 +38,9 @@ export async function* auditText(task: AuditTask, { log, reads }: AuditSources):
       yield JSON.stringify({ ...found, differences, chain: chainWire(chain), upto: consistencyToken(log.logId, task.upTo) });
       break;
     }
-    case 'page': {
-      // It brings a library for plots, which takes longer to load than most reports to make.
-      const { reportPage } = await import('./report-page');
+    case 'page':
       yield* reportPage(outdial, task);
       break;
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-import * as echarts from 'echarts';
+import type { EChartsCoreOption } from 'echarts';
 import { formatMicros } from '#dialing';
 import type { Address, Attempt } from '#dialing';
 import { Replay, summarize } from '#application';
@@ -21,10 +21,11 @@ const BARS = 60;
  */
 export async function* reportPage(outdial: AuditedOutdial, heading: ReportHeading): AsyncGenerator<string> {
   const times = new Times();
+  const plot = await loadPlot();
   const summary = await summarize(outdial, heading, (attempt) => {
     times.add(attempt);
   });
-  yield head(outdial.outdialId, heading) + verdict(summary.chain) + totals(summary) + plots(summary, times) + TABLE_HEAD;
+  yield head(outdial.outdialId, heading) + verdict(summary.chain) + totals(summary) + plots(plot, summary, times) + TABLE_HEAD;
   for await (const rows of new Replay(outdial).attempts(heading)) yield rows.map(tableRow).join('');
   yield `</tbody></table></main></body></html>\n`;
 }
@@ -111,15 +112,22 @@ class Times {
 
 const TEXT = { fontFamily: 'system-ui, sans-serif', color: '#1c2430' };
 
-function plot(width: number, option: echarts.EChartsCoreOption): string {
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height: 260 });
-  chart.setOption({ animation: false, textStyle: TEXT, ...option });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+/** Draws a plot as SVG, `width` pixels wide. */
+type Plot = (width: number, option: EChartsCoreOption) => string;
+
+/** Loaded when a page is made: the library takes longer to load than most reports to make. */
+async function loadPlot(): Promise<Plot> {
+  const echarts = await import('echarts');
+  return (width, option) => {
+    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height: 260 });
+    chart.setOption({ animation: false, textStyle: TEXT, ...option });
+    const svg = chart.renderToSVGString();
+    chart.dispose();
+    return svg;
+  };
 }
 
-function plots({ byOutcome }: AuditSummary, times: Times): string {
+function plots(plot: Plot, { byOutcome }: AuditSummary, times: Times): string {
   const bars = times.bars();
   if (bars.length === 0) return '';
   const shares = Object.entries(byOutcome).map(([name, value]) => ({ name: `${name.replace(/_/g, ' ')} (${value})`, value }));
