@@ -88,8 +88,16 @@ export type TargetEvent =
       readonly destinationIndex: DestinationIndex;
       readonly tmEnd: Micros;
     })
-  /** A report after the expiry: the attempt's outcome becomes `outcome`; `previousOutcome` is what it was counted as. */
-  | (Happened & { readonly type: 'LateOutcomeRecorded'; readonly change: Change; readonly previousOutcome: Outcome } & ReportedEnd)
+  /**
+   * A report after the expiry: the attempt's outcome becomes `outcome`; `previousOutcome` is what it was counted as, `tryCount` which try it was (by then the
+   * target may be at a later one).
+   */
+  | (Happened & {
+      readonly type: 'LateOutcomeRecorded';
+      readonly change: Change;
+      readonly previousOutcome: Outcome;
+      readonly tryCount: number;
+    } & ReportedEnd)
   /** The same outcome again, with a new disposition or note. */
   | (Happened & {
       readonly type: 'OutcomeAnnotated';
@@ -537,7 +545,19 @@ function recordOutcome(command: Command<'RecordOutcome'>, target: Target): reado
     const change = { before, after: afterLateReport(target, attempt, outcome, happened.tm) };
     const previousOutcome = attempt.outcome ?? 'unknown';
     return [
-      { type: 'LateOutcomeRecorded', ...happened, change, previousOutcome, attemptId, destinationIndex, outcome, disposition, note, tmEnd },
+      {
+        type: 'LateOutcomeRecorded',
+        ...happened,
+        change,
+        previousOutcome,
+        tryCount: attempt.tryCount,
+        attemptId,
+        destinationIndex,
+        outcome,
+        disposition,
+        note,
+        tmEnd,
+      },
     ];
   }
   if (attempt.outcome !== null) {

@@ -612,6 +612,7 @@ const SHAPES: { readonly [T in EventType]: Shape<T> } = {
       note: event.note ?? undefined,
       tm_end: event.tmEnd,
       previous_outcome: event.previousOutcome,
+      try_count: event.tryCount,
       change: storeChange(event.change),
     }),
     load: (data, tm) => ({
@@ -626,6 +627,7 @@ const SHAPES: { readonly [T in EventType]: Shape<T> } = {
       disposition: orNull(data.disposition, 'disposition', text),
       note: orNull(data.note, 'note', text),
       previousOutcome: word(data.previous_outcome, OUTCOMES, 'previous_outcome'),
+      tryCount: integer(data.try_count, 'try_count'),
       change: loadChange(data.change),
     }),
   },

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { DEFAULT_POLICY, REPORTED_OUTCOMES, type ReportedOutcome, type Target } from '#dialing';
+import type { RecordedEvent } from '#event-store';
 import { getProgress, progress, type Progress } from './progress';
 import {
   factsOfOutdial,
@@ -16,8 +17,25 @@ import {
 
 projectionContract('progress', progress, factsOfOutdial);
 
+type Counted = Omit<Progress, 'tm' | 'attempts'> & { readonly attempts: Omit<Progress['attempts'], 'byMinute'> };
+
+/** The last day's ends, told by the events alone. */
+function endsByMinute(events: readonly RecordedEvent[], outdialId: string, now: number): Progress['attempts']['byMinute'] {
+  const minutes = new Map<number, { tm: number; ended: number; answered: number }>();
+  for (const { event } of events.map(factOfRecorded)) {
+    if (!('outdialId' in event) || event.outdialId !== outdialId) continue;
+    const ends = event.type === 'OutcomeRecorded' || event.type === 'LeaseExpired';
+    const answers = (event.type === 'OutcomeRecorded' || event.type === 'LateOutcomeRecorded') && event.outcome === 'answered';
+    const tm = Math.floor(event.tm / MINUTE) * MINUTE;
+    if (!(ends || answers) || tm <= now - 24 * 60 * MINUTE) continue;
+    const minute = minutes.get(tm) ?? { tm, ended: 0, answered: 0 };
+    minutes.set(tm, { tm, ended: minute.ended + (ends ? 1 : 0), answered: minute.answered + (answers ? 1 : 0) });
+  }
+  return [...minutes.values()].sort((a, b) => a.tm - b.tm);
+}
+
 /** The same figures without counters or indexes: from every target as it is. */
-function counted(targets: readonly Target[], now: number): Omit<Progress, 'tm'> {
+function counted(targets: readonly Target[], now: number): Counted {
   const there = targets.filter((target) => !target.gone);
   const attempts = targets.flatMap((target) => target.attempts).filter(({ outcome }) => outcome !== 'released');
   const ended = attempts.filter(({ outcome }) => outcome !== null);
@@ -29,6 +47,10 @@ function counted(targets: readonly Target[], now: number): Omit<Progress, 'tm'> 
   const outcome = (of: ReportedOutcome): [ReportedOutcome, number] => [of, attempts.filter((attempt) => attempt.outcome === of).length];
   const byDestination = (of: typeof attempts) =>
     [0, 1, 2, 3, 4].map((index) => of.filter((attempt) => attempt.destinationIndex === index).length);
+  const byTry = (of: typeof attempts): readonly number[] => {
+    const counts = of.map(({ tryCount }) => tryCount);
+    return Array.from({ length: Math.max(0, ...counts) }, (_, at) => counts.filter((count) => count === at + 1).length);
+  };
   return {
     targets: { total: there.length, idle: status('idle'), progressing: status('progressing'), done: status('done') },
     done: { answered: reason('answered'), exhausted: reason('exhausted'), canceled: reason('canceled') },
@@ -40,6 +62,8 @@ function counted(targets: readonly Target[], now: number): Omit<Progress, 'tm'> 
       } as Progress['attempts']['byOutcome'],
       byDestination: byDestination(attempts) as unknown as Progress['attempts']['byDestination'],
       answeredByDestination: byDestination(answered) as unknown as Progress['attempts']['byDestination'],
+      byTry: byTry(attempts),
+      answeredByTry: byTry(attempts).map((_, at) => byTry(answered)[at] ?? 0),
     },
     callable: dues.length - later.length,
     waiting: status('idle') - (dues.length - later.length),
@@ -77,7 +101,9 @@ describe('The progress of an outdial', () => {
         await rig.catchUp();
         const targets = Array.from(log.targets.values()).filter((target) => target.outdialId === outdialId);
         const { tm, ...answer } = await getProgress(rig.reads, { outdialId, mode: 'active', now });
-        expect(answer).toEqual(counted(targets, now));
+        const { byMinute, ...attempts } = answer.attempts;
+        expect({ ...answer, attempts }).toEqual(counted(targets, now));
+        expect(byMinute).toEqual(endsByMinute(log.events, outdialId, now));
         expect(tm).toBe(now);
       }),
       { numRuns: 60 },
@@ -89,7 +115,8 @@ describe('The progress of an outdial', () => {
   }, 30_000);
 
   test('an outdial without targets has no progress yet', async () => {
-    expect(await at(T0)).toEqual({ ...counted([], T0), tm: T0 });
+    const { attempts, ...rest } = counted([], T0);
+    expect(await at(T0)).toEqual({ ...rest, attempts: { ...attempts, byMinute: [] }, tm: T0 });
   });
 
   test('each outdial has its own', async () => {
@@ -164,6 +191,21 @@ describe('The progress of an outdial', () => {
     log.add('t2', { now: T0 + 10 * MINUTE });
     expect(await at(T0 + 5 * MINUTE)).toMatchObject({ callable: 1, waiting: 1, nextCallableAt: T0 + 10 * MINUTE });
     expect(await at(T0 - 1)).toMatchObject({ callable: 0, waiting: 2, nextCallableAt: T0 });
+  });
+
+  test('tries and minutes are told for plots, a late answer where it was tried and when it was told', async () => {
+    log.add('t1');
+    dial('t1', 'a1', T0 + 1, 1_000);
+    log.target('t1', { type: 'ExpireLease', now: T0 + 2_000_000, attemptId: 'a1' });
+    dial('t1', 'a2', T0 + 20 * MINUTE, 1_000);
+    report('t1', 'a1', 'answered', T0 + 21 * MINUTE);
+    const { attempts } = await at(T0 + 21 * MINUTE);
+    expect(attempts).toMatchObject({ byTry: [1, 1], answeredByTry: [1, 0] });
+    expect(attempts.byMinute).toEqual([
+      { tm: Math.floor(T0 / MINUTE) * MINUTE, ended: 1, answered: 0 },
+      { tm: Math.floor(T0 / MINUTE + 21) * MINUTE, ended: 0, answered: 1 },
+    ]);
+    expect((await at(T0 + 25 * 60 * MINUTE)).attempts.byMinute).toEqual([]);
   });
 
   test('the document stays small: minutes that are past are one number', () => {

@@ -30,8 +30,15 @@ export interface ProgressDocument {
   readonly outcomes: OutcomeCounts;
   readonly attemptsByDestination: Five<number>;
   readonly answeredByDestination: Five<number>;
+  /** By the number of the try on its destination: the first try at index 0. */
+  readonly attemptsByTry: readonly number[];
+  readonly answeredByTry: readonly number[];
   readonly idleByMinute: IdleMinutes;
+  /** [minute since 1970, attempts that ended in it, answers reported in it], ascending; the last day's. */
+  readonly endsByMinute: readonly MinuteOfEnds[];
 }
+
+export type MinuteOfEnds = readonly [minute: number, ended: number, answered: number];
 
 /**
  * How many idle targets are due in which minute (since 1970). All minutes up to `settled` are counted in `past`, so that the document stays small however
@@ -46,6 +53,8 @@ export interface IdleMinutes {
 
 const MINUTE = 60_000_000;
 const SETTLED_AFTER = 2;
+/** Minutes of ends that are kept before the newest event's. */
+const MINUTES_OF_ENDS = 24 * 60;
 const minuteOf = (time: Micros): number => Math.floor(time / MINUTE);
 
 const NO_OUTCOMES: OutcomeCounts = {
@@ -70,14 +79,17 @@ const EMPTY: ProgressDocument = {
   outcomes: NO_OUTCOMES,
   attemptsByDestination: [0, 0, 0, 0, 0],
   answeredByDestination: [0, 0, 0, 0, 0],
+  attemptsByTry: [],
+  answeredByTry: [],
   idleByMinute: { settled: 0, past: 0, minutes: [] },
+  endsByMinute: [],
 };
 
 const isTargetEvent = eventsOf<TargetEvent>(TARGET_EVENTS);
 
 export const progress: Projection<ProgressDocument> = {
   name: 'progress',
-  version: 1,
+  version: 2,
   schema: { name: 'progress', fields: {}, indexes: [] },
   category: 'outdialtarget',
   documentId: (subject) => subject.slice(0, subject.indexOf('.')),
@@ -103,7 +115,10 @@ class Tally {
   private readonly outcomes: Record<CountedOutcome, number>;
   private readonly attemptsByDestination: number[];
   private readonly answeredByDestination: number[];
+  private readonly attemptsByTry: number[];
+  private readonly answeredByTry: number[];
   private readonly idle: Map<number, number>;
+  private readonly ends: Map<number, MinuteOfEnds>;
   private attempted: number;
   private newestMinute: number;
   private past: number;
@@ -114,6 +129,9 @@ class Tally {
     this.outcomes = { ...before.outcomes };
     this.attemptsByDestination = [...before.attemptsByDestination];
     this.answeredByDestination = [...before.answeredByDestination];
+    this.attemptsByTry = [...before.attemptsByTry];
+    this.answeredByTry = [...before.answeredByTry];
+    this.ends = new Map(before.endsByMinute.map((minute) => [minute[0], minute]));
     this.attempted = before.attempted;
     this.idle = new Map(before.idleByMinute.minutes);
     this.past = before.idleByMinute.past;
@@ -135,21 +153,29 @@ class Tally {
         break;
       case 'DialAttemptStarted':
         this.attempt('under_way', event.attempt.destinationIndex, 1);
+        add(this.attemptsByTry, event.attempt.tryCount - 1, 1);
         break;
       case 'OutcomeRecorded':
         this.attempt('under_way', event.destinationIndex, -1);
         this.attempt(event.outcome, event.destinationIndex, 1);
+        this.ended(event.tm, 1, event.outcome);
+        if (event.outcome === 'answered') add(this.answeredByTry, tryOf(event) - 1, 1);
         break;
       case 'LeaseExpired':
         this.attempt('under_way', event.destinationIndex, -1);
         this.attempt('unknown', event.destinationIndex, 1);
+        this.ended(event.tm, 1, 'unknown');
         break;
       case 'LeaseReleased':
         this.attempt('under_way', event.destinationIndex, -1);
+        add(this.attemptsByTry, tryOf(event) - 1, -1);
         break;
       case 'LateOutcomeRecorded':
         this.attempt(event.previousOutcome, event.destinationIndex, -1);
         this.attempt(event.outcome, event.destinationIndex, 1);
+        // It ended when it expired; what is new is the answer.
+        this.ended(event.tm, 0, event.outcome);
+        if (event.outcome === 'answered') add(this.answeredByTry, event.tryCount - 1, 1);
         break;
     }
     this.move(event.change);
@@ -163,8 +189,17 @@ class Tally {
       outcomes: this.outcomes,
       attemptsByDestination: five((index) => this.attemptsByDestination[index] ?? 0),
       answeredByDestination: five((index) => this.answeredByDestination[index] ?? 0),
+      attemptsByTry: withoutZeros(this.attemptsByTry),
+      answeredByTry: withoutZeros(this.answeredByTry),
       idleByMinute: this.settle(),
+      endsByMinute: [...this.ends.values()].filter(([minute]) => minute > this.newestMinute - MINUTES_OF_ENDS).sort(([a], [b]) => a - b),
     };
+  }
+
+  private ended(tm: Micros, by: 0 | 1, outcome: ReportedOutcome): void {
+    const minute = minuteOf(tm);
+    const [, ended, answered] = this.ends.get(minute) ?? [minute, 0, 0];
+    if (by > 0 || outcome === 'answered') this.ends.set(minute, [minute, ended + by, answered + (outcome === 'answered' ? 1 : 0)]);
   }
 
   private attempt(outcome: Outcome | 'under_way', index: DestinationIndex, by: 1 | -1): void {
@@ -204,9 +239,18 @@ class Tally {
   }
 }
 
-const add = (counts: number[], index: DestinationIndex, by: number): void => {
+/** Adds to a count, with zeros before it where there are none yet. */
+const add = (counts: number[], index: number, by: number): void => {
+  while (counts.length <= index) counts.push(0);
   counts[index] = (counts[index] ?? 0) + by;
 };
+
+/** Without the zeros at its end: what was released leaves no trace. */
+const withoutZeros = (counts: readonly number[]): readonly number[] => counts.slice(0, counts.findLastIndex((count) => count !== 0) + 1);
+
+/** Which try on its destination ended: nothing else was tried there since it started. */
+const tryOf = ({ change, destinationIndex }: { readonly change: Change; readonly destinationIndex: DestinationIndex }): number =>
+  change.before?.tryCounts[destinationIndex] ?? 1;
 
 /** GET progress (the API contract, Outdials), and what a console shows beside it. Counts of attempts leave out released ones. */
 export interface Progress {
@@ -217,6 +261,11 @@ export interface Progress {
     readonly byOutcome: OutcomeCounts;
     readonly byDestination: Five<number>;
     readonly answeredByDestination: Five<number>;
+    /** The first try of a destination at index 0. */
+    readonly byTry: readonly number[];
+    readonly answeredByTry: readonly number[];
+    /** Of the last day, minutes (`tm`: their beginning) in which attempts ended or answers were reported. */
+    readonly byMinute: readonly { readonly tm: Micros; readonly ended: number; readonly answered: number }[];
   };
   /** Idle targets due by `tm`; 0 unless the outdial is active. */
   readonly callable: number;
@@ -284,7 +333,8 @@ async function readCounters(
 }
 
 function progressOf(document: ProgressDocument, due: number, next: Micros | null, mode: OutdialMode, now: Micros): Progress {
-  const { statuses, doneReasons, attempted, outcomes, attemptsByDestination, answeredByDestination } = document;
+  const { statuses, doneReasons, attempted, outcomes, attemptsByDestination, answeredByDestination, attemptsByTry, answeredByTry } =
+    document;
   const total = statuses.idle + statuses.progressing + statuses.done;
   const attempts = sum(Object.values(outcomes));
   const ended = attempts - outcomes.under_way;
@@ -292,7 +342,17 @@ function progressOf(document: ProgressDocument, due: number, next: Micros | null
   return {
     targets: { total, ...statuses },
     done: doneReasons,
-    attempts: { total: attempts, byOutcome: outcomes, byDestination: attemptsByDestination, answeredByDestination },
+    attempts: {
+      total: attempts,
+      byOutcome: outcomes,
+      byDestination: attemptsByDestination,
+      answeredByDestination,
+      byTry: attemptsByTry,
+      answeredByTry: attemptsByTry.map((_, at) => answeredByTry[at] ?? 0),
+      byMinute: document.endsByMinute
+        .filter(([minute]) => minute > minuteOf(now) - MINUTES_OF_ENDS)
+        .map(([minute, endedThen, answered]) => ({ tm: minute * MINUTE, ended: endedThen, answered })),
+    },
     callable: active ? due : 0,
     waiting: statuses.idle - due,
     nextCallableAt: active ? next : null,

@@ -3,6 +3,10 @@ import { EXAMPLE } from '../dto/common.dto';
 import { AttemptAnswer } from '../dto/dialing.dto';
 
 const TOKEN = 'M2Y5ZTow';
+const ANYTHING = {
+  nullable: true,
+  oneOf: [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }, { type: 'object' }, { type: 'array', items: {} }],
+};
 
 export class FlawAnswer {
   @ApiProperty({
@@ -109,9 +113,9 @@ export class DifferenceAnswer {
   id!: string;
   @ApiProperty({ example: 'status' })
   field!: string;
-  @ApiProperty({ type: Object, nullable: true, description: 'What the events say.', example: 'done' })
+  @ApiProperty({ ...ANYTHING, description: 'What the events say.' })
   events!: unknown;
-  @ApiProperty({ type: Object, nullable: true, description: 'What the read model says.', example: 'idle' })
+  @ApiProperty({ ...ANYTHING, description: 'What the read model says.' })
   read_model!: unknown;
 }
 

@@ -11,7 +11,7 @@ export interface ReportHeading extends AuditPeriod {
   readonly madeAt: string;
 }
 
-const HOUR = 3_600_000_000;
+const MINUTE = 60_000_000;
 /** Bars that a printed page has room for. */
 const BARS = 60;
 
@@ -85,28 +85,28 @@ function totals({ targets, done, attempts, attempted, byOutcome, released }: Aud
   return `<h2>Totals</h2><div class="figures">${figures.join('')}</div>`;
 }
 
-/** Attempts by the hour they started in; of a long period, by longer steps. */
+/** Attempts by the minute they started in; of a long period, by longer steps. */
 class Times {
-  private readonly hours = new Map<number, number>();
+  private readonly minutes = new Map<number, number>();
 
   add({ tmStart }: Attempt): void {
-    const hour = Math.floor(tmStart / HOUR);
-    this.hours.set(hour, (this.hours.get(hour) ?? 0) + 1);
+    const minute = Math.floor(tmStart / MINUTE);
+    this.minutes.set(minute, (this.minutes.get(minute) ?? 0) + 1);
   }
 
   bars(): readonly (readonly [label: string, attempts: number])[] {
-    const known = [...this.hours.keys()];
+    const known = [...this.minutes.keys()];
     if (known.length === 0) return [];
     // Not by spreading into Math.min: a list may have been dialed for years.
     const first = known.reduce((a, b) => Math.min(a, b));
     const last = known.reduce((a, b) => Math.max(a, b));
     const step = Math.ceil((last - first + 1) / BARS);
     const counts = Array.from({ length: Math.ceil((last - first + 1) / step) }, () => 0);
-    for (const [hour, count] of this.hours) {
-      const at = Math.floor((hour - first) / step);
+    for (const [minute, count] of this.minutes) {
+      const at = Math.floor((minute - first) / step);
       counts[at] = (counts[at] ?? 0) + count;
     }
-    return counts.map((count, at) => [formatMicros((first + at * step) * HOUR).slice(5, 16), count]);
+    return counts.map((count, at) => [formatMicros((first + at * step) * MINUTE).slice(5, 16), count]);
   }
 }
 
@@ -140,7 +140,7 @@ function plots(plot: Plot, { byOutcome }: AuditSummary, times: Times): string {
   });
   const outcomes = plot(400, {
     title: { text: 'Outcomes', textStyle: { ...TEXT, fontSize: 13 } },
-    series: [{ type: 'pie', radius: ['35%', '62%'], center: ['50%', '55%'], data: shares, label: { fontSize: 11 } }],
+    series: [{ type: 'pie', radius: ['30%', '55%'], center: ['50%', '58%'], data: shares, label: { fontSize: 11, overflow: 'none' } }],
   });
   return `<h2>Plots</h2><div class="plots">${overTime}${outcomes}</div>`;
 }

@@ -146,6 +146,18 @@ class ProgressDone {
   canceled!: number;
 }
 
+@ApiSchema({ name: 'ProgressMinute' })
+class ProgressMinute {
+  @ApiProperty(an.moment('When the minute began.', '2022-04-30 17:53:00.000000'))
+  tm!: string;
+
+  @ApiProperty(an.count('Attempts that ended in it, by a report or by expiry.', 40))
+  ended!: number;
+
+  @ApiProperty(an.count('Answers that were reported in it.', 15))
+  answered!: number;
+}
+
 @ApiSchema({ name: 'ProgressAttempts' })
 class ProgressAttempts {
   @ApiProperty(an.count('Every attempt ever started, but for released ones.', 2150))
@@ -168,6 +180,38 @@ class ProgressAttempts {
     example: [2150, 0, 0, 0, 0],
   })
   by_destination!: number[];
+
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'integer', minimum: 0 },
+    minItems: 5,
+    maxItems: 5,
+    description: 'Answered attempts by destination, 0 to 4.',
+    example: [800, 0, 0, 0, 0],
+  })
+  answered_by_destination!: number[];
+
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'integer', minimum: 0 },
+    description: 'By the number of the try on its destination; first tries first.',
+    example: [1400, 750],
+  })
+  by_try!: number[];
+
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'integer', minimum: 0 },
+    description: 'Answered attempts by the number of the try.',
+    example: [600, 200],
+  })
+  answered_by_try!: number[];
+
+  @ApiProperty({
+    type: () => [ProgressMinute],
+    description: 'Of the last 24 hours, the minutes in which attempts ended or answers were reported, oldest first.',
+  })
+  by_minute!: ProgressMinute[];
 }
 
 @ApiSchema({ name: 'Progress' })
