@@ -24,22 +24,25 @@ const spread = (values) => ({ p50: percentile(values, 0.5), p99: percentile(valu
 
 /** Dials a list to its end with dialers in a process of their own. Rejects when the totals are not those of the work itself. */
 function cycle({ targets, dialers, batch }) {
-  return withService(async (client) => {
-    const outdialId = await makeList(client, targets);
-    const { url, token } = client;
-    const { seconds, byOutcome, milliseconds } = await dial({ url, token, outdialId, targets, dialers, batch });
-    const expected = expectedTotals(targets);
-    const progress = await progressWhen(client, outdialId, ({ targets: { done } }) => done === targets);
-    const { attempts, done } = progress;
-    mustEqual('attempts', expected.attempts, attempts.total);
-    mustEqual('answered targets', expected.answered, done.answered);
-    mustEqual('exhausted targets', expected.exhausted, done.exhausted);
-    for (const outcome of OUTCOMES) {
-      mustEqual(`${outcome}, as dialed`, expected.byOutcome[outcome], byOutcome[outcome]);
-      mustEqual(`${outcome}, as counted`, expected.byOutcome[outcome], attempts.by_outcome[outcome]);
-    }
-    return { seconds, attempts: attempts.total, milliseconds };
-  });
+  return withService((client) => dialedList(client, { targets, dialers, batch }));
+}
+
+/** Makes a list, dials it to its end and holds it against the work itself. */
+export async function dialedList(client, { targets, dialers, batch }) {
+  const outdialId = await makeList(client, targets);
+  const { url, token } = client;
+  const { seconds, byOutcome, milliseconds } = await dial({ url, token, outdialId, targets, dialers, batch });
+  const expected = expectedTotals(targets);
+  const progress = await progressWhen(client, outdialId, ({ targets: { done } }) => done === targets);
+  const { attempts, done } = progress;
+  mustEqual('attempts', expected.attempts, attempts.total);
+  mustEqual('answered targets', expected.answered, done.answered);
+  mustEqual('exhausted targets', expected.exhausted, done.exhausted);
+  for (const outcome of OUTCOMES) {
+    mustEqual(`${outcome}, as dialed`, expected.byOutcome[outcome], byOutcome[outcome]);
+    mustEqual(`${outcome}, as counted`, expected.byOutcome[outcome], attempts.by_outcome[outcome]);
+  }
+  return { outdialId, seconds, attempts: attempts.total, milliseconds };
 }
 
 async function dial(task) {
@@ -52,6 +55,6 @@ async function dial(task) {
   return message.result;
 }
 
-function mustEqual(what, expected, actual) {
+export function mustEqual(what, expected, actual) {
   if (actual !== expected) throw new Error(`${what}: ${actual}, where the work itself gives ${expected}`);
 }

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { claimLatency } from './claim-latency.mjs';
 import { dialCycle, singleCycle } from './dial-cycle.mjs';
 import { measureFloor } from './floor.mjs';
+import { history } from './history.mjs';
 
 const { buildIfStale } = createRequire(import.meta.url)('../scripts/build-if-stale.js');
 
@@ -21,6 +22,7 @@ const FIGURES = {
   'dial-cycle': dialCycle,
   'single-cycle': singleCycle,
   'claim-latency': claimLatency,
+  history,
 };
 
 function readOptions() {
@@ -70,7 +72,7 @@ function toJson({ figure, via, value, unit, ratio, latency, targets }) {
 }
 
 function toRow({ figure, via, targets, value, unit, ratio }) {
-  return { figure, via, targets, value: rounded(value), unit, 'of the floor': ratio ? `${Math.round(100 * ratio.floor)} %` : '' };
+  return { figure, via, targets, value: rounded(value), unit, 'of the floor': ratio?.floor ? `${Math.round(100 * ratio.floor)} %` : '' };
 }
 
 async function main() {

@@ -52,9 +52,9 @@ export function clientAt(url, token, connections = 1) {
   };
 }
 
-/** The built gateway as a process of its own, on an empty data directory; its first user logged in. */
-export async function startService() {
-  const dataDir = await mkdtemp(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-bench-'));
+/** The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. */
+export async function startService(kept) {
+  const dataDir = kept ?? (await mkdtemp(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-bench-')));
   const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
     env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -79,12 +79,14 @@ export async function startService() {
   const client = clientAt(url, token, 4);
   return {
     client,
-    async stop() {
+    dataDir,
+    /** `keep` the data for another service; else they go with this one. */
+    async stop({ keep = false } = {}) {
       client.close();
       child.kill('SIGTERM');
       await exited;
       process.off('exit', kill);
-      await rm(dataDir, { recursive: true, force: true });
+      if (!keep) await rm(dataDir, { recursive: true, force: true });
       if (child.exitCode !== 0) throw new Error(`the service ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
     },
   };

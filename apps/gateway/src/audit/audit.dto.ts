@@ -4,8 +4,7 @@ import { AttemptAnswer } from '../dto/dialing.dto';
 
 const TOKEN = 'M2Y5ZTow';
 const ANYTHING = {
-  nullable: true,
-  oneOf: [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }, { type: 'object' }, { type: 'array', items: {} }],
+  oneOf: [{ type: 'string', nullable: true }, { type: 'number' }, { type: 'boolean' }, { type: 'object' }, { type: 'array', items: {} }],
 };
 
 export class FlawAnswer {
