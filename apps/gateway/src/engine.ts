@@ -8,6 +8,7 @@ import {
   DIALING_HANDLERS,
   Idempotency,
   LeaseExpiry,
+  LiveFeed,
   OUTDIAL_HANDLERS,
   OUTPLAN_HANDLERS,
   Services,
@@ -24,6 +25,7 @@ import { openSqliteReadStore, READ_MODELS } from '#read-models';
 import { auditThreads } from './audit/audits';
 import type { Audits } from './audit/audits';
 import { Projector } from './projector';
+import { sseWording } from './wire';
 
 /** Read models further behind than this make /readyz say so (the API contract, Running). */
 const LATE_MICROS = 10_000_000;
@@ -38,6 +40,8 @@ export interface Engine {
   readonly providers: readonly Provider[];
   readonly idempotency: Idempotency;
   readonly projector: Projector;
+  /** Live changes of targets. */
+  readonly feed: LiveFeed;
   /** Reports by replay. */
   readonly audits: Audits;
   readiness(): Promise<Readonly<Record<string, ReadinessPart>>>;
@@ -100,11 +104,13 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
   });
   const running = { services, projector };
   const audits = auditThreads(directory);
+  const feed = new LiveFeed(events, systemScheduler, sseWording(events.logId), log);
   return {
     ports,
     idempotency,
     projector,
     audits,
+    feed,
     providers: [
       { provide: Services, useValue: services },
       ...OUTDIAL_HANDLERS,
@@ -118,6 +124,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     figures: () => ({ projectionLagSeconds: lag.micros() / 1_000_000 }),
     async stop() {
       cancelPurge();
+      feed.stop();
       await audits.stop();
       await expiry.stop();
       await running.projector.stop();

@@ -20,6 +20,7 @@ import { serveDocument } from './openapi';
 import { OutdialsController } from './outdials.controller';
 import { OutplansController } from './outplans.controller';
 import { METRICS, ServiceController } from './service.controller';
+import { StreamsController } from './streams.controller';
 import { TargetsController } from './targets.controller';
 
 /** The composition root: the engine brings its handlers, configuration has picked its stores. */
@@ -34,6 +35,7 @@ class GatewayModule {
         LeasesController,
         TargetsController,
         AuditController,
+        StreamsController,
         OutplansController,
         AccessController,
         ServiceController,
@@ -62,6 +64,11 @@ export async function createGateway(engine: Engine, jwtSecret: string, log: Logg
   const fastify = app.getHttpAdapter().getInstance();
   const authentication = app.get(Authentication);
   serveRequests(fastify, { log, metrics, logId: engine.ports.events.logId, principalOf: (request) => authentication.principalOf(request) });
+  // A stream has no end of its own: those who listen come back to whoever serves then.
+  fastify.addHook('preClose', (done) => {
+    engine.feed.stop();
+    done();
+  });
   fastify.addHook('onClose', (_, done) => {
     metrics.close();
     done();

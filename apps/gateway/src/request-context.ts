@@ -4,6 +4,7 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { OutdialError, parseMicros } from '#dialing';
 import type { Micros } from '#dialing';
+import type { Position } from '#event-store';
 import type { AuditPeriod, ClaimIntent, PageRequest, Principal, RequestContext } from '#application';
 import { detail, refused, UUID } from './dto/rules';
 import { routeNotFound } from './http-errors';
@@ -70,6 +71,21 @@ function readConsistencyToken(header: string | string[] | undefined, logId: stri
   }
   if (log !== logId) {
     throw new OutdialError('GONE', 'OTHER_LOG', 'This Consistency-Token is of another event log: leave it out.');
+  }
+  return position;
+}
+
+/** A position as it was told (`consistencyToken`), from the parameter or header of that name. 410 when it is of another log. */
+export function readPosition(name: string, text: string, logId: string): Position {
+  const decoded = Buffer.from(text, 'base64url').toString('utf8');
+  const colon = decoded.lastIndexOf(':');
+  const [log, position] = [decoded.slice(0, colon), decoded.slice(colon + 1)];
+  // Decoding forgives what is no base64url; encoding again does not. A log's positions are digits (and, on a cluster, more of them).
+  if (colon < 1 || consistencyToken(log, position) !== text || !/^\d*$/.test(position)) {
+    throw invalidHeader(name, 'must be an id as it was answered, or start', text);
+  }
+  if (log !== logId) {
+    throw new OutdialError('GONE', 'OTHER_LOG', `This ${name} is of another event log: begin again with after=start.`);
   }
   return position;
 }

@@ -1,7 +1,7 @@
 import { formatMicros } from '#dialing';
 import type { AccessKey, Address, Attempt, Customer, Micros, Outdial, Outplan, Target } from '#dialing';
 import type { Position, RecordedEvent } from '#event-store';
-import type { Lease } from '#application';
+import type { Lease, TargetMessage, Wording } from '#application';
 import type { Progress } from '#read-models';
 
 /**
@@ -155,6 +155,30 @@ export function storedEventWire({ id, type, revision, stream, position, data, me
     hash,
   };
 }
+
+/** Messages as server-sent events. */
+export const sseWording = (logId: string): Wording => ({
+  message: (message, position) =>
+    `event: target\nid: ${consistencyToken(logId, position)}\ndata: ${JSON.stringify(targetMessageWire(message))}\n\n`,
+  point: (position) => `id: ${consistencyToken(logId, position)}\n\n`,
+});
+
+export const targetMessageWire = (message: TargetMessage) => ({
+  target_id: message.targetId,
+  outdial_id: message.outdialId,
+  status: message.status,
+  previous_status: message.previousStatus,
+  done_reason: message.doneReason,
+  destination_index: message.destinationIndex,
+  try_count_0: message.tryCounts[0],
+  try_count_1: message.tryCounts[1],
+  try_count_2: message.tryCounts[2],
+  try_count_3: message.tryCounts[3],
+  try_count_4: message.tryCounts[4],
+  outcome: message.outcome,
+  deleted: message.deleted,
+  tm: formatMicros(message.tm),
+});
 
 /** Never its password's hash. */
 export const customerWire = (customer: Customer) => ({
