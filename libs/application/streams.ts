@@ -114,10 +114,10 @@ export class Streams {
   }
 
   /** The stream's state now: from memory where this process is the only writer, else with what has been appended since. */
-  async load<S>(kindOf: Kind<S>, stream: string): Promise<Known<S>> {
+  async load<S>(kindOf: Kind<S>, stream: string, { remember = true }: Pick<RunOptions, 'remember'> = {}): Promise<Known<S>> {
     const remembered = this.memory.get(stream) as Known<S> | undefined;
     if (remembered && this.events.exclusive) return remembered;
-    return this.refresh(kindOf, stream, remembered ?? NOTHING);
+    return this.refresh(kindOf, stream, remembered ?? NOTHING, remember || remembered !== undefined);
   }
 
   /** One command on one stream. Throws what the decider throws; PRECONDITION_FAILED for If-Match; UNAVAILABLE. */
@@ -150,7 +150,7 @@ export class Streams {
         for (const group of open) fail(group, contention());
         break;
       }
-      open = await this.readUnread(open, fail);
+      open = await this.readUnread(open, options, fail);
       open = await this.appendRound(jobs, open, outcomes, options, fail);
     }
     return outcomes.map((outcome) => outcome ?? { ok: false, error: new Error('a job was not run') });
@@ -165,12 +165,16 @@ export class Streams {
     return given ?? (this.events.exclusive ? remembered : undefined);
   }
 
-  private async readUnread<S>(open: readonly Group<S>[], fail: (group: Group<S>, error: unknown) => void): Promise<Group<S>[]> {
+  private async readUnread<S>(
+    open: readonly Group<S>[],
+    options: RunOptions,
+    fail: (group: Group<S>, error: unknown) => void,
+  ): Promise<Group<S>[]> {
     const readable: Group<S>[] = [];
     await Promise.all(
       open.map(async (group) => {
         try {
-          group.known ??= await this.load(group.kind, group.stream);
+          group.known ??= await this.load(group.kind, group.stream, options);
           readable.push(group);
         } catch (error) {
           fail(group, error);
@@ -293,10 +297,10 @@ export class Streams {
   }
 
   /** What has been appended after `base`, folded onto it. */
-  private async refresh<S>(kindOf: Kind<S>, stream: string, base: Known<S>): Promise<Known<S>> {
+  private async refresh<S>(kindOf: Kind<S>, stream: string, base: Known<S>, remember = true): Promise<Known<S>> {
     const news = await this.events.readStream(stream, base.head.revision + 1);
     const known = news.reduce<Known<S>>((before, recorded) => fold(kindOf, before, recorded), base);
-    if (known.state !== null) this.memory.set(stream, known);
+    if (known.state !== null && remember) this.memory.set(stream, known);
     return known;
   }
 }

@@ -19,7 +19,7 @@ import { listTargets } from '#read-models';
 import type { Page, PageRequest, RequestContext, Versioned } from './request';
 import { notYet, Services, targetNotFound } from './services';
 import { TARGET } from './streams';
-import type { Job, Known } from './streams';
+import type { Job, Known, RunOptions } from './streams';
 
 export interface AddOptions {
   /** A deleted, ended target is added again instead of being a duplicate. Always so for a single add. */
@@ -50,7 +50,7 @@ export interface RowFate {
   readonly details?: readonly ErrorDetail[];
 }
 /** Many rows; one bad row spoils no other. Fates in the order of the rows. */
-export class AddTargets extends Command<{ readonly fates: readonly RowFate[]; readonly position: Position | null }> {
+export class AddTargets extends Command<AddedRows> {
   constructor(
     readonly context: RequestContext,
     readonly outdialId: string,
@@ -141,10 +141,10 @@ export class ListTargets extends Query<Page<Target>> {
 /** Above this many rows a request is an import: interactive appends overtake it, and its targets are not kept in memory. */
 const IMPORT_FROM = 100;
 
-type AddFate = { readonly result: 'created' | 'updated' | 'duplicate'; readonly after: Known<Target> };
+export type AddFate = { readonly result: 'created' | 'updated' | 'duplicate'; readonly after: Known<Target> };
 
 /** The job of adding one target: its id derives from its identity, so a second one meets the first by construction. */
-function addJob(
+export function addJob(
   services: Services,
   context: RequestContext,
   outdial: Outdial,
@@ -183,7 +183,7 @@ function takenOver(target: NewTarget, state: Target): TargetChanges {
   return { name, detail, data, priority, ...(state.status === 'done' ? {} : { limits }) };
 }
 
-function refuseWhenArchived(outdial: Outdial): void {
+export function refuseWhenArchived(outdial: Outdial): void {
   if (outdial.mode === 'archived') throw conflict('ARCHIVED', `The outdial ${outdial.id} is archived: it takes no new targets.`);
 }
 
@@ -221,51 +221,64 @@ const alreadyExists = (existing: Target): OutdialError =>
 export class AddTargetsHandler implements ICommandHandler<AddTargets> {
   constructor(private readonly services: Services) {}
 
-  async execute({
-    context,
-    outdialId,
-    rows,
-    options,
-  }: AddTargets): Promise<{ readonly fates: readonly RowFate[]; readonly position: Position | null }> {
-    const outdial = await this.services.changeableOutdial(context, outdialId);
-    refuseWhenArchived(outdial);
-    const policy = await this.services.policyOf(outdial);
-    const fates = new Array<RowFate>(rows.length);
-    const indexes: number[] = [];
-    const jobs: (Job<Target, AddFate> & { readonly targetId: string })[] = [];
-    rows.forEach((row, index) => {
-      if ('details' in row) {
-        fates[index] = { index, result: 'invalid', details: row.details };
-      } else {
-        indexes.push(index);
-        jobs.push(addJob(this.services, context, outdial, policy, row.target, options));
-      }
-    });
-    const isImport = jobs.length > IMPORT_FROM;
-    const outcomes = await this.services.streams.run(jobs, { context, lane: isImport ? 'import' : 'interactive', remember: !isImport });
-    let last: Position | null = null;
-    outcomes.forEach((outcome, at) => {
-      const index = indexes[at] ?? at;
-      if (!outcome.ok) {
-        fates[index] = refusedRow(index, outcome.error);
-        return;
-      }
-      if (outcome.position !== null && (last === null || outcome.position > last)) last = outcome.position;
-      fates[index] = rowFate(index, outcome.result, jobs[at]?.targetId ?? '');
-    });
-    this.services.wrote(context, outdialId, last);
-    return { fates, position: last };
+  async execute({ context, outdialId, rows, options }: AddTargets): Promise<AddedRows> {
+    const isImport = rows.length > IMPORT_FROM;
+    return addRows(this.services, context, outdialId, rows, options, { lane: isImport ? 'import' : 'interactive', remember: !isImport });
   }
 }
 
-function rowFate(index: number, fate: AddFate, targetId: string): RowFate {
+export interface AddedRows {
+  readonly fates: readonly RowFate[];
+  /** Of the newest event that this wrote. */
+  readonly position: Position | null;
+}
+
+/** Adds rows in one append; fates in the order of the rows. 404, or 409 for an outdial that takes none. */
+export async function addRows(
+  services: Services,
+  context: RequestContext,
+  outdialId: string,
+  rows: readonly TargetRow[],
+  options: AddOptions,
+  how: Pick<RunOptions, 'lane' | 'remember'>,
+): Promise<AddedRows> {
+  const outdial = await services.changeableOutdial(context, outdialId);
+  refuseWhenArchived(outdial);
+  const policy = await services.policyOf(outdial);
+  const fates = new Array<RowFate>(rows.length);
+  const indexes: number[] = [];
+  const jobs: (Job<Target, AddFate> & { readonly targetId: string })[] = [];
+  rows.forEach((row, index) => {
+    if ('details' in row) {
+      fates[index] = { index, result: 'invalid', details: row.details };
+    } else {
+      indexes.push(index);
+      jobs.push(addJob(services, context, outdial, policy, row.target, options));
+    }
+  });
+  const outcomes = await services.streams.run(jobs, { context, ...how });
+  let last: Position | null = null;
+  outcomes.forEach((outcome, at) => {
+    const index = indexes[at] ?? at;
+    if (!outcome.ok) {
+      fates[index] = refusedRow(index, outcome.error);
+      return;
+    }
+    if (outcome.position !== null && (last === null || outcome.position > last)) last = outcome.position;
+    fates[index] = rowFate(index, outcome.result, jobs[at]?.targetId ?? '');
+  });
+  services.wrote(context, outdialId, last);
+  return { fates, position: last };
+}
+
+export function rowFate(index: number, fate: AddFate, targetId: string): RowFate {
   const target = fate.after.state;
   const deleted = target !== null && target.tmDelete !== null;
   return { index, result: fate.result, targetId, ...(target ? { target } : {}), ...(deleted ? { deleted } : {}) };
 }
 
 /** A row that a rule refuses is invalid; a store that is away fails the whole request, which is then sent again. */
-function refusedRow(index: number, error: unknown): RowFate {
+export function refusedRow(index: number, error: unknown): RowFate {
   if (error instanceof OutdialError && error.status !== 'UNAVAILABLE') {
     const details = error.details.length > 0 ? error.details : [{ field: 'target', reason: error.message }];
     return { index, result: 'invalid', details };

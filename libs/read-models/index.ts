@@ -17,6 +17,7 @@ export {
   listTargets,
   nextDue,
   openAttempts,
+  targetsInOrder,
   type TargetDocument,
   type TargetListRequest,
 } from './targets';

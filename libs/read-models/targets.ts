@@ -123,6 +123,31 @@ export async function listTargets(
 }
 
 /**
+ * An outdial's targets that were there at a moment, oldest first, without deleted ones: up to `limit` of those after a row (its tm_create and id). Targets
+ * added meanwhile are left out, so that reading on comes to an end.
+ */
+export async function targetsInOrder(
+  store: ReadStore,
+  request: {
+    readonly outdialId: string;
+    readonly upTo: Micros;
+    readonly after: { readonly value: Micros; readonly id: string } | null;
+    readonly limit: number;
+  },
+): Promise<readonly TargetDocument[]> {
+  const { outdialId, upTo, after, limit } = request;
+  const query: FindQuery = {
+    collection: COLLECTION,
+    where: { outdial: outdialId },
+    order: { field: 'listed', direction: 'ascending' },
+    ...(after === null ? {} : { after }),
+    limit,
+  };
+  const { answers } = await store.read([{ kind: 'find', query }]);
+  return (answers[0]?.documents ?? []).map((stored) => documentOf(targets, stored)).filter(({ state }) => state.tmCreate <= upTo);
+}
+
+/**
  * Idle targets of one priority in the order they are dialed, those that are not due yet too: so a buffer filled from it needs no new query when time
  * passes. `after` is the (due, id) of the last row that is known. `position`: what the answer reflects.
  */

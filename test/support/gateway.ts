@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import type { Type } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -63,6 +64,7 @@ function fakeEngine(): Engine {
   const engine: Partial<Engine> = {
     ports: { events: { logId: LOG_ID } } as Engine['ports'],
     providers: [],
+    spoolDirectory: tmpdir(),
     idempotency,
     readiness: async () => ({ projections: { ok: true, detail: '0.0 s behind' } }),
     figures: () => ({ projectionLagSeconds: 0.25 }),

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Position } from '#event-store';
 import type { KeptAnswer, Page, Versioned } from '#application';
@@ -19,6 +20,14 @@ export class Answer {
 /** An answer as it was given before, byte by byte. */
 export class Replay {
   constructor(readonly kept: KeptAnswer) {}
+}
+
+/** An answer of any size, sent as it is made. */
+export class Streamed {
+  constructor(
+    readonly stream: Readable,
+    readonly type: string,
+  ) {}
 }
 
 type Wire<T> = (value: T) => object;
@@ -62,6 +71,14 @@ export function sendAnswers(fastify: FastifyInstance, logId: string): void {
         .code(status)
         .headers(headers)
         .serializer(() => body);
+      done(null, payload);
+    } else if (payload instanceof Streamed) {
+      const { stream, type } = payload;
+      reply
+        .code(200)
+        .type(type)
+        // What a serializer answers is sent as it is, a stream too; Fastify's types only know of text.
+        .serializer(() => stream as unknown as string);
       done(null, payload);
     } else {
       done(null, payload);

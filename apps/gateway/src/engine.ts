@@ -1,3 +1,4 @@
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Provider } from '@nestjs/common';
 import {
@@ -6,7 +7,9 @@ import {
   customerIdOf,
   DEPLOYMENT,
   DIALING_HANDLERS,
+  EXPORT_HANDLERS,
   Idempotency,
+  IMPORT_HANDLERS,
   LeaseExpiry,
   LiveFeed,
   OUTDIAL_HANDLERS,
@@ -44,6 +47,8 @@ export interface Engine {
   readonly feed: LiveFeed;
   /** Reports by replay. */
   readonly audits: Audits;
+  /** For what is too much to hold in memory for a moment. Nothing in it outlives the process. */
+  readonly spoolDirectory: string;
   readiness(): Promise<Readonly<Record<string, ReadinessPart>>>;
   /** Makes the first user when there is none; with a password that was given, sets it when it is not that user's. */
   bootstrapAdmin(username: string, password: string | undefined): Promise<{ readonly generatedPassword?: string }>;
@@ -111,11 +116,14 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     projector,
     audits,
     feed,
+    spoolDirectory: emptied(path.join(config.dataDir, 'spool')),
     providers: [
       { provide: Services, useValue: services },
       ...OUTDIAL_HANDLERS,
       ...OUTPLAN_HANDLERS,
       ...TARGET_HANDLERS,
+      ...IMPORT_HANDLERS,
+      ...EXPORT_HANDLERS,
       ...DIALING_HANDLERS,
       ...ACCESS_HANDLERS,
     ],
@@ -132,6 +140,13 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
       await events.close();
     },
   };
+}
+
+/** A process that was killed may have left something behind. */
+function emptied(directory: string): string {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  return directory;
 }
 
 /** How long ago the oldest append was that the read models have not folded. */

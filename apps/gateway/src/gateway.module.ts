@@ -15,6 +15,7 @@ import type { Engine } from './engine';
 import { HttpErrors } from './http-errors';
 import { createAdapter, serveRequests } from './http-server';
 import { Idempotent } from './idempotency';
+import { Imports } from './imports';
 import { LeasesController } from './leases.controller';
 import { serveDocument } from './openapi';
 import { OutdialsController } from './outdials.controller';
@@ -45,6 +46,7 @@ class GatewayModule {
         ...engine.providers,
         Authentication,
         Idempotent,
+        Imports,
         { provide: ENGINE, useValue: engine },
         { provide: METRICS, useValue: metrics },
       ],

@@ -87,15 +87,18 @@ function fromHttp(code: number, message: string, fastifyCode = ''): OutdialError
   }
 }
 
-/** Answers any error, whoever threw it. An unforeseen one is logged in full and told to the caller by its request id alone. */
-export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+/** What the caller is told of any error, whoever threw it. An unforeseen one is logged in full and told by its request id alone. */
+export function toToldError(error: unknown, request: FastifyRequest, log: Pick<Logger, 'error'>): OutdialError {
   const known = toOutdialError(error);
-  if (!known) {
-    log.error({ err: error, request_id: request.id, method: request.method, url: withoutCredentials(request.url) }, 'a request failed');
-  }
+  if (known) return known;
+  log.error({ err: error, request_id: request.id, method: request.method, url: withoutCredentials(request.url) }, 'a request failed');
+  return new OutdialError('INTERNAL', 'INTERNAL', `The service failed; its log has more under the request id ${request.id}.`);
+}
+
+/** Answers any error. */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+  const told = toToldError(error, request, log);
   if (reply.sent) return;
-  const told =
-    known ?? new OutdialError('INTERNAL', 'INTERNAL', `The service failed; its log has more under the request id ${request.id}.`);
   const { status, headers, body } = errorAnswer(told, request.id);
   void reply
     .code(status)

@@ -9,6 +9,7 @@ import type { Logger, Metrics } from '#platform';
 import type { Principal } from '#application';
 import { sendAnswers } from './answer';
 import { errorAnswer, routeNotFound, sendError } from './http-errors';
+import { takeImportBodies } from './imports';
 import { BODY_LIMIT, takeJsonBodies } from './json-body';
 import { readPathIds } from './request-context';
 
@@ -77,6 +78,7 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
   fastify.decorateRequest('bodyHash', '');
   fastify.decorateRequest('run', null);
   takeJsonBodies(fastify);
+  takeImportBodies(fastify);
   sendAnswers(fastify, logId);
   fastify.addHook('onRoute', ({ method, url }) => {
     routes.add(url, [method].flat());

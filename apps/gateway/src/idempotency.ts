@@ -10,6 +10,7 @@ import { detail, refused } from './dto/rules';
 import { ENGINE } from './engine';
 import type { Engine } from './engine';
 import { errorAnswer, toOutdialError } from './http-errors';
+import { importFormat } from './imports';
 
 /** What says who asks, not what is asked for. */
 const CREDENTIALS = new Set(['token', 'accesskey']);
@@ -24,7 +25,8 @@ export class Idempotent implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const key = readKey(request.headers['idempotency-key']);
+    // An import is safe to repeat as it is, and too large to be kept.
+    const key = importFormat(request) === null ? readKey(request.headers['idempotency-key']) : null;
     return key === null ? next.handle() : from(this.once(request, key, next));
   }
 

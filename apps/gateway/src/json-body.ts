@@ -14,7 +14,7 @@ const refuse = (message: string): OutdialError => new OutdialError('INVALID_ARGU
 const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 /** Whether text that may be JSON is nested deeper than `MAX_DEPTH`, told from its bytes alone, before anything is built of it. */
-function isTooDeep(text: Buffer): boolean {
+export function isTooDeep(text: Buffer): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
     const byte = text[at];

@@ -8,6 +8,7 @@ import { RetryRuleBody } from './dto/outplan.dto';
 import { ReadinessPartAnswer } from './dto/service.dto';
 import { httpCodeOf } from './http-errors';
 import { Idempotent } from './idempotency';
+import { describeFiles } from './openapi-files';
 
 type ResponseHeaders = Record<
   string,
@@ -37,7 +38,7 @@ const ERRORS: Readonly<Record<ErrorStatus, readonly [reason: string, description
   GONE: ['OTHER_LOG', 'The Consistency-Token is of another event log.'],
   FAILED_PRECONDITION: ['FAILED_PRECONDITION', 'It has changed since the revision that If-Match names.'],
   PAYLOAD_TOO_LARGE: ['PAYLOAD_TOO_LARGE', 'The body is larger than 32 MiB.'],
-  UNSUPPORTED_MEDIA_TYPE: ['UNSUPPORTED_MEDIA_TYPE', 'The body is of another type than application/json.'],
+  UNSUPPORTED_MEDIA_TYPE: ['UNSUPPORTED_MEDIA_TYPE', 'The body is of another type than those that are named here.'],
   IDEMPOTENCY_MISMATCH: ['IDEMPOTENCY_MISMATCH', 'The Idempotency-Key was used with another body.'],
   RESOURCE_EXHAUSTED: ['TOO_MANY_FAILURES', 'Too often: see Retry-After.'],
   INTERNAL: ['INTERNAL', 'The service failed; its log has more under the request id.'],
@@ -202,6 +203,7 @@ function openApiDocument(app: INestApplication): OpenAPIObject {
     extraModels: [ErrorAnswer, ReadinessPartAnswer, RetryRuleBody],
   });
   for (const [path, operations] of Object.entries(document.paths)) complete(path, operations);
+  describeFiles(document);
   closeRequests(document);
   allowNullInEnums(document);
   return document;

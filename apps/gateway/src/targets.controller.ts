@@ -1,13 +1,26 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Param, Post, Put, Req } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiBody, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { addressKey, DESTINATIONS, five, NEVER, normaliseTarget, OutdialError, parseMicros, readAddressType } from '#dialing';
 import type { Address, DestinationIndex, ErrorDetail, Five, Micros, Target, TargetChanges, TargetStatus } from '#dialing';
-import { AddTarget, AddTargets, CancelTarget, ExhaustDestination, GetTarget, ListTargets, RemoveTarget, UpdateTarget } from '#application';
+import {
+  AddTarget,
+  AddTargets,
+  CancelTarget,
+  ExhaustDestination,
+  ExportTargets,
+  GetTarget,
+  ListTargets,
+  RemoveTarget,
+  UpdateTarget,
+} from '#application';
 import type { AddOptions, PageRequest, RequestContext, RowFate, TargetFilter } from '#application';
 import { Answer, page, resource } from './answer';
+import type { Streamed } from './answer';
 import { changeCurrent } from './changes';
 import { Reason } from './dto/dialing.dto';
+import { IMPORT_DESCRIPTION, IMPORT_QUERY, ImportModels } from './dto/import.dto';
 import { accept, as, check, detail, isObject, maybe, NOT_A_MOMENT, refused } from './dto/rules';
 import {
   AddedTargets,
@@ -22,6 +35,8 @@ import {
   TargetChangesBody,
   TargetPage,
 } from './dto/target.dto';
+import { exportAnswer, wantsCsv } from './exports';
+import { CSV_TYPE, importFormat, Imports, NDJSON_TYPE, readResults } from './imports';
 import { AT, Operation } from './openapi';
 import { Asked, invalidParameter, Paged, QueryFlag, QueryMoment, QueryText } from './request-context';
 import { targetWire } from './wire';
@@ -34,16 +49,19 @@ export class TargetsController {
   constructor(
     private readonly commands: CommandBus,
     private readonly queries: QueryBus,
+    private readonly imports: Imports,
   ) {}
 
   @Post()
   @NewTargetModels
+  @ImportModels
   @ApiBody({ schema: { oneOf: [{ $ref: getSchemaPath(NewTargetBody) }, { $ref: getSchemaPath(NewTargets) }] } })
   @Operation({
-    summary: 'Adds one target, or up to 10,000.',
+    summary: 'Adds one target, up to 10,000, or a file of any size.',
     description:
       'One target: 201, or 409 ALREADY_EXISTS with the existing id in its details. An array: 200 with the fate of each row; a bad one spoils no other. ' +
-      'The same external_id, else the same lowest destination, in the same outdial is a duplicate.',
+      'The same external_id, else the same lowest destination, in the same outdial is a duplicate. ' +
+      IMPORT_DESCRIPTION,
     answers: TargetAnswer,
     or: AddedTargets,
     status: [200, 201],
@@ -57,9 +75,10 @@ export class TargetsController {
       },
       {
         name: 'readd',
-        description: 'In an array: a deleted target is added again. (A single one always is.)',
+        description: 'In an array or a file: a deleted target is added again. (A single one always is.)',
         schema: { type: 'boolean', default: false },
       },
+      ...IMPORT_QUERY,
     ],
     errors: ['NOT_FOUND'],
   })
@@ -68,11 +87,22 @@ export class TargetsController {
     @Asked() context: RequestContext,
     @QueryText('on_duplicate') onDuplicate: string | undefined,
     @QueryFlag('readd') readd: boolean,
+    @QueryFlag('dry_run') dryRun: boolean,
+    @QueryFlag('ignore_unknown') ignoreUnknown: boolean,
+    @QueryText('results') results: string | undefined,
+    @Req() request: FastifyRequest,
     @Body() body: unknown,
-  ): Promise<Answer> {
+  ): Promise<Answer | Streamed> {
     if (onDuplicate !== undefined && onDuplicate !== 'update') throw invalidParameter('on_duplicate', 'must be update', onDuplicate);
-    if (!isObject(body)) throw new OutdialError('INVALID_ARGUMENT', 'INVALID_JSON_BODY', NOT_AN_OBJECT);
+    const format = importFormat(request);
     const options: AddOptions = { readd, updateDuplicates: onDuplicate === 'update' };
+    if (format !== null) {
+      const query = { options: { ...options, dryRun }, ignoreUnknown, results: readResults(results) };
+      return this.imports.begin(context, id, request, format, query);
+    }
+    // Who asks for a dry run must not get a wet one.
+    if (dryRun) throw invalidParameter('dry_run', `is for files: send ${NDJSON_TYPE} or ${CSV_TYPE}`, 'true');
+    if (!isObject(body)) throw new OutdialError('INVALID_ARGUMENT', 'INVALID_JSON_BODY', NOT_AN_OBJECT);
     return 'targets' in body ? this.addMany(context, id, body, options) : this.addOne(context, id, body, options);
   }
 
@@ -108,6 +138,22 @@ export class TargetsController {
       ...(destination === undefined ? {} : { address: addressOf(destination) }),
     };
     return page(targetWire, await this.queries.execute(new ListTargets(context, id, filter, paged)));
+  }
+
+  @Get('export')
+  @Operation({
+    summary: 'Answers an outdial’s targets as a file that can be imported again, oldest first; deleted ones are left out.',
+    description: 'CSV when Accept asks for text/csv, else JSON lines: what was said of each target, not what became of it.',
+    answers: NewTargetBody,
+    reads: true,
+    errors: ['NOT_FOUND'],
+  })
+  async exportTargets(
+    @Param('id') id: string,
+    @Asked() context: RequestContext,
+    @Headers('accept') accept: string | undefined,
+  ): Promise<Streamed> {
+    return exportAnswer(await this.queries.execute(new ExportTargets(context, id)), wantsCsv(accept));
   }
 
   @Get(':target_id')

@@ -81,6 +81,26 @@ export const targetWire = (target: Target) => ({
   tm_next_try: formatMicros(target.due),
 });
 
+/** A target as it is added: what its owner says of it, and nothing that became of it. */
+export const newTargetWire = (target: Target) => ({
+  external_id: target.externalId,
+  name: target.name,
+  detail: target.detail,
+  data: target.data,
+  priority: target.priority,
+  destination_0: address(target.destinations[0]),
+  destination_1: address(target.destinations[1]),
+  destination_2: address(target.destinations[2]),
+  destination_3: address(target.destinations[3]),
+  destination_4: address(target.destinations[4]),
+  try_count_max: target.limits.tryCountMax,
+  try_count_max_0: target.limits.tryCountMaxes[0],
+  try_count_max_1: target.limits.tryCountMaxes[1],
+  try_count_max_2: target.limits.tryCountMaxes[2],
+  try_count_max_3: target.limits.tryCountMaxes[3],
+  try_count_max_4: target.limits.tryCountMaxes[4],
+});
+
 export const attemptWire = (attempt: Attempt, target: Pick<Target, 'id' | 'outdialId'>) => ({
   attempt_id: attempt.attemptId,
   outdial_id: target.outdialId,

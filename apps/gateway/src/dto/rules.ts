@@ -40,7 +40,7 @@ interface Field {
 const fieldsOf = new WeakMap<object, Map<string, Field>>();
 
 /** The fields of a shape, those of what it extends first. */
-function known(prototype: object): Map<string, Field> {
+export function known(prototype: object): Map<string, Field> {
   let fields = fieldsOf.get(prototype);
   if (!fields) {
     const parent = Object.getPrototypeOf(prototype) as object | null;
