@@ -17,9 +17,9 @@ module.exports = {
     },
     {
       name: 'bottom-libs-stand-alone',
-      comment: 'The core, the event store and the platform know no other lib: codecs and ports are passed in.',
+      comment: 'The core, the event store, the platform and the client know no other lib: codecs and ports are passed in.',
       severity: 'error',
-      from: { path: '^libs/(dialing|event-store|platform)/' },
+      from: { path: '^libs/(client|dialing|event-store|platform)/' },
       to: { path: '^libs/', pathNot: '^libs/$1/' },
     },
     {
@@ -46,8 +46,15 @@ module.exports = {
       name: 'no-nest-below-the-application',
       comment: 'The core, the stores and the read models must outlive the framework.',
       severity: 'error',
-      from: { path: '^libs/(dialing|event-store|read-models)/' },
+      from: { path: '^libs/(client|dialing|event-store|read-models)/' },
       to: { path: '(^|/)node_modules/@nestjs/' },
+    },
+    {
+      name: 'client-runs-anywhere',
+      comment: 'It needs fetch, and nothing of Node.',
+      severity: 'error',
+      from: { path: '^libs/client/', pathNot: tests },
+      to: { dependencyTypes: ['core', 'npm'] },
     },
     {
       name: 'core-does-no-io',

@@ -31,7 +31,7 @@ const common = {
   transform,
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node'],
   // package.json "imports" names the compiled files; tests run the sources.
-  moduleNameMapper: { '^#(platform|dialing|event-store|read-models|application)$': '<rootDir>/libs/$1/index.ts' },
+  moduleNameMapper: { '^#(platform|dialing|event-store|read-models|application|client)$': '<rootDir>/libs/$1/index.ts' },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.tmp/', '<rootDir>/data/'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/', '<rootDir>/bench/'],
   restoreMocks: true,
