@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client, Lease, LeaseResult, Report, ReportResult } from './api';
+import type { Client, Lease, Outcome } from '#client';
 
 /** What simulated callees do, as shares of 1; the rest does not answer. */
 const HABITS: readonly (readonly [outcome: string, share: number])[] = [
@@ -72,20 +72,20 @@ export function startDialers(options: DialerOptions): Dialers {
 
 async function lease({ client, outdialId, batch, leaseSeconds }: DialerOptions, dialer: string): Promise<readonly Lease[]> {
   const request = { limit: batch, dialer, lease_seconds: leaseSeconds };
-  const { result } = await client.post<LeaseResult>(`/v1.0/outdials/${outdialId}/leases`, request);
+  const { result } = await client.claim(outdialId, request);
   return result;
 }
 
-async function report({ client, outdialId }: DialerOptions, outcomes: readonly Report[]): Promise<void> {
+async function report({ client, outdialId }: DialerOptions, outcomes: readonly Outcome[]): Promise<void> {
   if (outcomes.length === 0) return;
-  const { result } = await client.post<ReportResult>(`/v1.0/outdials/${outdialId}/outcomes`, { outcomes });
+  const result = await client.report(outdialId, outcomes);
   // On a machine that is busy elsewhere a lease may expire under its dialer: its report is late then, but it counts.
   const lost = result.find((row) => row.result !== 'recorded' && row.result !== 'late');
   if (lost !== undefined) throw new Error(`the report on attempt ${lost.attempt_id} is ${lost.result}`);
 }
 
 /** The same number answers alike at the same try in every run, whoever dials it and when. */
-function call({ attempt_id, target_id, destination, try_count }: Lease): Report {
+function call({ attempt_id, target_id, destination, try_count }: Lease): Outcome {
   const hash = createHash('sha256').update(`${destination.target} ${try_count}`).digest();
   let left = hash.readUInt32BE(0) / 2 ** 32;
   const habit = HABITS.find(([, share]) => (left -= share) < 0);

@@ -4,22 +4,22 @@
  * service counted against what the dialers saw. Exits 1 when anything does not add up.
  */
 
+import { createReadStream, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client, ImportResult, NewTarget, Page, Progress, Target } from './api';
+import { parse } from 'csv-parse/sync';
+import type { Client, ImportResult, ImportSummary, Progress, Target } from '#client';
 import { startDialers } from './dialers';
-import { readList } from './list';
 import { startService } from './service';
 import { showProgress } from './show';
 import { summarise } from './summary';
+import type { Imported } from './summary';
 
 const LIST = path.join(__dirname, '../../../../apps/demo/list.csv');
-/** Rows a request. */
-const CHUNK = 1000;
 const DIALERS = 12;
 
 async function createOutdial(client: Client): Promise<string> {
-  const outplan = await client.post<{ id: string }>('/v1.0/outplans', {
+  const outplan = await client.post<{ id: string }>('/outplans', {
     name: 'demo: three quick tries',
     try_interval: 1500,
     max_try_count_0: 3,
@@ -28,26 +28,23 @@ async function createOutdial(client: Client): Promise<string> {
     max_try_count_3: 1,
     retry: { busy: { interval: 500 }, machine: { next_destination: true } },
   });
-  const outdial = await client.post<{ id: string }>('/v1.0/outdials', { name: 'demo', outplan_id: outplan.id });
+  const outdial = await client.createOutdial({ name: 'demo', outplan_id: outplan.id });
   return outdial.id;
 }
 
-async function importList(client: Client, outdialId: string, rows: readonly NewTarget[]): Promise<ImportResult> {
-  const answers: ImportResult[] = [];
-  for (let first = 0; first < rows.length; first += CHUNK) {
-    const targets = rows.slice(first, first + CHUNK);
-    const answer = await client.post<ImportResult>(`/v1.0/outdials/${outdialId}/targets`, { targets });
-    answers.push({ ...answer, errors: answer.errors.map((error) => ({ ...error, index: first + error.index })) });
+async function importList(client: Client, outdialId: string): Promise<Imported> {
+  const refused: ImportResult[] = [];
+  let summary: ImportSummary | null = null;
+  for await (const line of client.importTargets(outdialId, createReadStream(LIST), { format: 'csv', results: 'refused' })) {
+    if ('summary' in line) summary = line.summary;
+    else refused.push(line);
   }
-  const sum = (field: keyof ImportResult['summary']): number => answers.reduce((total, { summary }) => total + summary[field], 0);
-  return {
-    summary: { total: sum('total'), created: sum('created'), duplicates: sum('duplicates'), invalid: sum('invalid') },
-    errors: answers.flatMap(({ errors }) => errors),
-  };
+  if (!summary) throw new Error('the import ended without a summary');
+  return { summary, refused };
 }
 
 async function dialAll(client: Client, outdialId: string): Promise<{ progress: Progress; counted: ReadonlyMap<string, number> }> {
-  const read = (): Promise<Progress> => client.get<Progress>(`/v1.0/outdials/${outdialId}/progress`);
+  const read = (): Promise<Progress> => client.progress(outdialId);
   const dialers = startDialers({ client, outdialId, dialers: DIALERS, batch: 50, callMillis: 120, leaseSeconds: 3 });
   let progress = await read();
   const show = showProgress(progress);
@@ -68,14 +65,7 @@ async function dialAll(client: Client, outdialId: string): Promise<{ progress: P
 
 async function readAllTargets(client: Client, outdialId: string): Promise<readonly Target[]> {
   const targets: Target[] = [];
-  let token = '';
-  do {
-    const page = await client.get<Page<Target>>(
-      `/v1.0/outdials/${outdialId}/targets?page_size=100&page_token=${encodeURIComponent(token)}`,
-    );
-    targets.push(...page.result);
-    token = page.next_page_token;
-  } while (token !== '');
+  for await (const target of client.targets(outdialId)) targets.push(target);
   return targets;
 }
 
@@ -83,18 +73,19 @@ const note = (text: string): boolean => process.stdout.write(`${text}\n`);
 
 /** Answers whether everything adds up. */
 async function run(): Promise<boolean> {
-  const rows = readList(LIST);
-  note(`${rows.length.toLocaleString('en')} rows read from apps/demo/list.csv`);
+  // The file's own count, to hold the service's against.
+  const rows = parse(readFileSync(LIST), { columns: true, bom: true }).length;
+  note(`apps/demo/list.csv has ${rows.toLocaleString('en')} rows`);
   const service = await startService();
   try {
     const { client } = service;
     const outdialId = await createOutdial(client);
     const started = performance.now();
-    const imported = await importList(client, outdialId, rows);
+    const imported = await importList(client, outdialId);
     note(`imported in ${((performance.now() - started) / 1000).toFixed(1)} s; ${DIALERS} dialers begin, one of them will crash\n`);
     const dialed = await dialAll(client, outdialId);
     const targets = await readAllTargets(client, outdialId);
-    const { text, addsUp } = summarise({ rows: rows.length, imported, ...dialed, targets });
+    const { text, addsUp } = summarise({ rows, imported, ...dialed, targets });
     note(`\n${text}`);
     return addsUp;
   } finally {

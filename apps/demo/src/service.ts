@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { clientAt } from './api';
-import type { Client } from './api';
+import { connect, logIn } from '#client';
+import type { Client } from '#client';
 
 const GATEWAY = path.join(__dirname, '../../gateway/src/main.js');
 const PASSWORD = 'a demo needs no secret';
@@ -46,16 +46,11 @@ export async function startService(): Promise<Service> {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     const url = /listening on (http:\S+)/.exec(output)?.[1];
-    if (url !== undefined) return { client: await logIn(url), stop };
+    if (url !== undefined) return { client: connect({ url, token: await logIn(url, 'admin', PASSWORD) }), stop };
     if (child.exitCode !== null || Date.now() > deadline) {
       await stop().catch(() => undefined);
       throw new Error(`the service did not start:\n${output}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-async function logIn(url: string): Promise<Client> {
-  const { token } = await clientAt(url).post<{ token: string }>('/auth/login', { username: 'admin', password: PASSWORD });
-  return clientAt(url, token);
 }

@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress';
-import type { Progress } from './api';
+import type { Progress } from '#client';
 
 export interface Show {
   update(progress: Progress): void;

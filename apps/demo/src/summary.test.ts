@@ -1,9 +1,8 @@
-import type { ImportResult, Progress, Target } from './api';
+import type { Progress } from '#client';
 import { summarise } from './summary';
-import type { Run } from './summary';
+import type { Imported, Run } from './summary';
 
-const target = (done_reason: Target['done_reason'], try_count_0: number): Target => ({
-  status: 'done',
+const target = (done_reason: Run['targets'][number]['done_reason'], try_count_0: number): Run['targets'][number] => ({
   done_reason,
   try_count_0,
   try_count_1: 0,
@@ -11,9 +10,12 @@ const target = (done_reason: Target['done_reason'], try_count_0: number): Target
   try_count_3: 0,
   try_count_4: 0,
 });
-const imported: ImportResult = {
+const imported: Imported = {
   summary: { total: 4, created: 2, duplicates: 1, invalid: 1 },
-  errors: [{ index: 3, details: [{ field: 'destination_0.target', reason: 'must not be empty' }] }],
+  refused: [
+    { row: 3, result: 'duplicate', id: 'the first' },
+    { row: 4, result: 'invalid', details: [{ field: 'destination_0.target', reason: 'must not be empty' }] },
+  ],
 };
 const progress: Progress = {
   targets: { total: 2, idle: 0, progressing: 0, done: 2 },
@@ -21,8 +23,10 @@ const progress: Progress = {
   attempts: { total: 4, by_outcome: { answered: 1, busy: 3, unknown: 0 }, by_destination: [4, 0, 0, 0, 0] },
   callable: 0,
   waiting: 0,
+  next_callable_at: '9999-01-01 00:00:00.000000',
   penetration: 1,
   connect_rate: 0.25,
+  tm: '2026-01-01 00:00:00.000000',
 };
 const counted = new Map([
   ['answered', 1],
@@ -39,7 +43,7 @@ test('a run in which nothing was lost adds up', () => {
 
 test.each<[string, Partial<Run>]>([
   ['a row that is neither created nor refused', { rows: 5 }],
-  ['a refusal without its reason', { imported: { ...imported, errors: [] } }],
+  ['a refusal without its reason', { imported: { ...imported, refused: [] } }],
   ['a created target that is not on the list', { progress: { ...progress, targets: { ...progress.targets, total: 1 } } }],
   ['a target that ended in no way', { progress: { ...progress, done: { ...progress.done, exhausted: 0 } } }],
   ['an attempt that no dialer made', { counted: new Map([['answered', 1]]) }],

@@ -1,15 +1,21 @@
-import type { ImportResult, Progress, Target } from './api';
+import type { ImportResult, ImportSummary, Progress, Target } from '#client';
+
+export interface Imported {
+  readonly summary: ImportSummary;
+  /** The rows that were refused. */
+  readonly refused: readonly ImportResult[];
+}
 
 export interface Run {
   /** Of the file. */
   readonly rows: number;
-  readonly imported: ImportResult;
+  readonly imported: Imported;
   /** The service's count at the end. */
   readonly progress: Progress;
   /** The dialers' own count of their attempts, by outcome. */
   readonly counted: ReadonlyMap<string, number>;
   /** All of them, as listed page by page. */
-  readonly targets: readonly Target[];
+  readonly targets: readonly Pick<Target, 'done_reason' | `try_count_${0 | 1 | 2 | 3 | 4}`>[];
 }
 
 const LABEL = 34;
@@ -39,7 +45,7 @@ export function summarise({ rows, imported, progress, counted, targets }: Run): 
     row('duplicates', duplicates),
     row('invalid', invalid),
     ...whyInvalid(imported).map((line) => `    ${line}`),
-    row('= rows of the file', rows) + check(created + duplicates + invalid === rows && imported.errors.length === invalid),
+    row('= rows of the file', rows) + check(created + duplicates + invalid === rows && imported.refused.filter(({ result }) => result === 'invalid').length === invalid),
     '',
     'The targets',
     row('answered', done.answered),
@@ -63,9 +69,10 @@ export function summarise({ rows, imported, progress, counted, targets }: Run): 
 }
 
 /** Each reason with its number of rows, the most frequent first. */
-function whyInvalid({ errors }: ImportResult): readonly string[] {
+function whyInvalid({ refused }: Imported): readonly string[] {
   const reasons = new Map<string, number>();
-  for (const { details } of errors) {
+  for (const { result, details = [] } of refused) {
+    if (result !== 'invalid') continue;
     const reason = details[0]?.reason ?? 'no reason given';
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
