@@ -7,8 +7,8 @@ import { FingerprintSet } from './fingerprint-set';
 import type { RequestContext } from './request';
 import { Services } from './services';
 import { TARGET } from './streams';
-import { addJob, addRows, refusedRow, refuseWhenArchived, rowFate } from './targets';
-import type { AddedRows, AddOptions, RowFate, TargetRow } from './targets';
+import { addJob, addRows, refusedRow, refuseWhenArchived, rowFate } from './target-rows';
+import type { AddedRows, AddOptions, RowFate, TargetRow } from './target-rows';
 
 export interface ImportOptions extends AddOptions {
   /** Changes nothing and tells what would have been. */

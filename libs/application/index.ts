@@ -13,4 +13,5 @@ export * from './request';
 export * from './services';
 export { targetMessage, type TargetMessage } from './target-message';
 export * from './targets';
+export type { AddedRows, AddOptions, RowFate, TargetRow } from './target-rows';
 export { CUSTOMER, DEPLOYMENT, Streams } from './streams';

@@ -36,7 +36,10 @@ export interface Client {
   /** See `importTargets`: rows' fates while the file is sent, the summary last. */
   importTargets(outdialId: string, body: Body, options: ImportOptions): AsyncIterable<ImportLine>;
   /** The targets as a file that can be imported again, as it comes. */
-  exportTargets(outdialId: string, options: { readonly format: 'csv' | 'ndjson'; readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>;
+  exportTargets(
+    outdialId: string,
+    options: { readonly format: 'csv' | 'ndjson'; readonly signal?: AbortSignal },
+  ): AsyncIterable<Uint8Array>;
   /** Leases of what is to be dialed next. With an Idempotency-Key a repeated request answers the same leases. */
   claim(outdialId: string, request: ClaimRequest, options?: WriteOptions): Promise<Claim>;
   /** What came of attempts, up to 1000. Reporting twice is harmless. */
@@ -101,7 +104,8 @@ export function connect({ url, token }: { readonly url: string; readonly token: 
       yield* chunksOf(response, signal);
     },
     claim: (outdialId, request, options) => post(at(outdialId, '/leases'), request, options),
-    report: async (outdialId, outcomes) => (await post<{ readonly result: readonly OutcomeResult[] }>(at(outdialId, '/outcomes'), { outcomes })).result,
+    report: async (outdialId, outcomes) =>
+      (await post<{ readonly result: readonly OutcomeResult[] }>(at(outdialId, '/outcomes'), { outcomes })).result,
     progress: (outdialId) => get(at(outdialId, '/progress')),
     attempts: async (outdialId, targetId) =>
       (await get<{ readonly result: readonly Attempt[] }>(at(outdialId, `/targets/${encodeURIComponent(targetId)}/attempts`))).result,

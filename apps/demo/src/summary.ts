@@ -45,7 +45,8 @@ export function summarise({ rows, imported, progress, counted, targets }: Run): 
     row('duplicates', duplicates),
     row('invalid', invalid),
     ...whyInvalid(imported).map((line) => `    ${line}`),
-    row('= rows of the file', rows) + check(created + duplicates + invalid === rows && imported.refused.filter(({ result }) => result === 'invalid').length === invalid),
+    row('= rows of the file', rows) +
+      check(created + duplicates + invalid === rows && imported.refused.filter(({ result }) => result === 'invalid').length === invalid),
     '',
     'The targets',
     row('answered', done.answered),

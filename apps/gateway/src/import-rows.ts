@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parse } from 'csv-parse';
-import { OutdialError } from '#dialing';
-import type { ErrorDetail } from '#dialing';
+import type { ErrorDetail, OutdialError } from '#dialing';
 import type { TargetRow } from '#application';
 import { detail, isObject, known, refused } from './dto/rules';
 import { NewTargetBody, readTarget } from './dto/target.dto';
@@ -83,7 +82,7 @@ async function* ndjsonRows(body: Body): AsyncGenerator<readonly Sent[]> {
       continue;
     }
     let sent: Sent[] = [];
-    for (let start = 0; start < lines.length; ) {
+    for (let start = 0; start < lines.length;) {
       const newline = lines.indexOf(NEWLINE, start);
       const end = newline < 0 ? lines.length : newline;
       const row = readLine(lines.subarray(start, end));
@@ -118,7 +117,7 @@ const NUL = '\0';
 function marked(lines: Buffer): Buffer {
   if (isUtf8(lines)) return lines;
   const parts: Buffer[] = [];
-  for (let start = 0; start < lines.length; ) {
+  for (let start = 0; start < lines.length;) {
     const newline = lines.indexOf(NEWLINE, start);
     const end = newline < 0 ? lines.length : newline + 1;
     const line = lines.subarray(start, end);
@@ -202,10 +201,7 @@ function readRecord(columns: readonly (string | null)[], record: readonly string
   return { value: fieldsOf(cells) };
 }
 
-async function* csvRows(
-  records: AsyncGenerator<readonly string[]>,
-  columns: readonly (string | null)[],
-): AsyncGenerator<readonly Sent[]> {
+async function* csvRows(records: AsyncGenerator<readonly string[]>, columns: readonly (string | null)[]): AsyncGenerator<readonly Sent[]> {
   let sent: Sent[] = [];
   for await (const record of records) {
     sent.push(readRecord(columns, record));

@@ -26,7 +26,7 @@ export class Spool extends Readable {
 
   /** Resolves when it is on its way or on disk. One call at a time. */
   async add(bytes: Buffer): Promise<void> {
-    if (this.destroyed || bytes.length === 0) return;
+    if (this.isGone() || bytes.length === 0) return;
     if (this.isEmpty() && this.wanted) {
       this.wanted = this.push(bytes);
       return;
@@ -36,7 +36,8 @@ export class Spool extends Readable {
     if (this.isEmpty()) this.written = this.taken = 0;
     await this.file.write(bytes, 0, bytes.length, this.written);
     this.written += bytes.length;
-    if (this.destroyed) await this.close();
+    // Its reader may have gone meanwhile.
+    if (this.isGone()) await this.close();
     else this.feed();
   }
 
@@ -55,6 +56,10 @@ export class Spool extends Readable {
     this.close().then(() => {
       done(error);
     }, done);
+  }
+
+  private isGone(): boolean {
+    return this.destroyed;
   }
 
   private isEmpty(): boolean {

@@ -63,13 +63,4 @@ export const CSV_HEADER = line(WRITTEN);
 
 /** Everything of a target that is its owner's to say, so that the file can be imported again. */
 export const csvLine = ({ externalId, name, detail, data, priority, destinations, limits }: Target): string =>
-  line([
-    externalId,
-    name,
-    detail,
-    data,
-    priority,
-    ...destinations.flatMap(addressCells),
-    limits.tryCountMax,
-    ...limits.tryCountMaxes,
-  ]);
+  line([externalId, name, detail, data, priority, ...destinations.flatMap(addressCells), limits.tryCountMax, ...limits.tryCountMaxes]);
