@@ -127,8 +127,10 @@ function marked(lines: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Records as they are complete. What cannot be a CSV file any more, from there on, is 400 with the row it began in. */
-async function* csvRecords(body: Body): AsyncGenerator<readonly string[]> {
+type Records = readonly (readonly string[])[];
+
+/** Records as they are complete, some at a time. What cannot be a CSV file any more, from there on, is 400 with the row it began in. */
+async function* csvRecords(body: Body): AsyncGenerator<Records> {
   let records: string[][] = [];
   let count = 0;
   const parser = parse({
@@ -146,19 +148,26 @@ async function* csvRecords(body: Body): AsyncGenerator<readonly string[]> {
     new Promise((resolve) => {
       feed((error) => resolve(error ? unreadable(error, count + records.length) : null));
     });
-  const taken = (): readonly string[][] => {
+  const taken = (): Records => {
     const complete = records;
     records = [];
     count += complete.length;
     return complete;
   };
+  const end = (): Promise<OutdialError | null> => step((done) => parser.end(done));
   for await (const lines of wholeLines(body)) {
-    const broken = lines === TOO_LONG ? tooLong(count) : await step((done) => parser.write(marked(lines), done));
-    yield* taken();
+    if (lines === TOO_LONG) {
+      // The parser keeps the last bytes back until it sees what follows them.
+      await end();
+      yield taken();
+      throw brokenCsv(count, TOO_LONG);
+    }
+    const broken = await step((done) => parser.write(marked(lines), done));
+    yield taken();
     if (broken) throw broken;
   }
-  const broken = await step((done) => parser.end(done));
-  yield* taken();
+  const broken = await end();
+  yield taken();
   // In a body that was cut the last quote is open because it was cut.
   if (broken && !body.isCut()) throw broken;
 }
@@ -167,7 +176,6 @@ const brokenCsv = (row: number, reason: string): OutdialError => {
   const field = row === 0 ? 'header' : `row ${row}`;
   return refused([detail(field, reason)]);
 };
-const tooLong = (row: number): OutdialError => brokenCsv(row, TOO_LONG);
 
 function unreadable(error: Error, row: number): OutdialError {
   const code = 'code' in error ? error.code : '';
@@ -201,16 +209,17 @@ function readRecord(columns: readonly (string | null)[], record: readonly string
   return { value: fieldsOf(cells) };
 }
 
-async function* csvRows(records: AsyncGenerator<readonly string[]>, columns: readonly (string | null)[]): AsyncGenerator<readonly Sent[]> {
-  let sent: Sent[] = [];
-  for await (const record of records) {
-    sent.push(readRecord(columns, record));
-    if (sent.length === CHUNK) {
-      yield sent;
-      sent = [];
+async function* csvRows(
+  records: AsyncGenerator<Records>,
+  { header, rest }: { readonly header: readonly (string | null)[]; readonly rest: Records },
+): AsyncGenerator<readonly Sent[]> {
+  function* chunks(some: Records): Generator<readonly Sent[]> {
+    for (let start = 0; start < some.length; start += CHUNK) {
+      yield some.slice(start, start + CHUNK).map((record) => readRecord(header, record));
     }
   }
-  if (sent.length > 0) yield sent;
+  yield* chunks(rest);
+  for await (const some of records) yield* chunks(some);
 }
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set(known(NewTargetBody.prototype).keys());
@@ -248,6 +257,10 @@ export async function readRows(
 
 async function openCsv(body: Body, ignoreUnknown: boolean): Promise<AsyncGenerator<readonly Sent[]>> {
   const records = csvRecords(body);
-  const first = await records.next();
-  return csvRows(records, readHeader(first.done ? undefined : first.value, ignoreUnknown));
+  for (;;) {
+    // Not a loop over them: that would end them with the header.
+    const { done, value } = await records.next();
+    const [names, ...rest] = done ? [] : value;
+    if (names || done) return csvRows(records, { header: readHeader(names, ignoreUnknown), rest });
+  }
 }
