@@ -1,9 +1,11 @@
 /** Adding targets as a stream: NDJSON and CSV of any size, a line of answer for each row. */
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { bodyOf, errorOf, listAll, newOutdial, phone, tel } from '../support/api';
+import { bodyOf, errorOf, eventually, listAll, newOutdial, outdialAt, phone, tel } from '../support/api';
 import type { Answer, ApiError, Client, Fields, Outdial, WireTarget } from '../support/api';
 import { useService } from '../support/service';
 
@@ -28,6 +30,12 @@ interface Import {
 type Query = Readonly<Record<string, string>>;
 
 const NDJSON = 'application/x-ndjson';
+/** A request whose body is still to come. */
+const post = (outdial: Outdial, query: Query = {}): ClientRequest =>
+  request(api.locate(`${outdial.path}/targets`, query), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${api.token}`, 'content-type': NDJSON },
+  });
 const send = (outdial: Outdial, type: string, body: string | Uint8Array<ArrayBuffer>, query: Query = {}): Promise<Answer<unknown>> =>
   api.send('POST', `${outdial.path}/targets`, body, { query, headers: { 'content-type': type } });
 function read(answer: string): Import {
@@ -42,8 +50,15 @@ function read(answer: string): Import {
 async function run(outdial: Outdial, type: string, body: string | Uint8Array<ArrayBuffer>, query: Query = {}): Promise<Import> {
   const answer = await send(outdial, type, body, query);
   bodyOf(answer);
-  return read(answer.text);
+  const result = read(answer.text);
+  await seen(outdial, result.summary.consistency_token);
+  return result;
 }
+/** Until the lists show it: the read models may have a large import of another test to fold yet. */
+const seen = (outdial: Outdial, token: string | number | undefined): Promise<unknown> =>
+  eventually(async () =>
+    bodyOf(await api.get(outdial.path + '/progress', { headers: token === undefined ? {} : { 'consistency-token': String(token) } })),
+  );
 const ndjson = (rows: readonly Fields[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 const targets = (outdial: Outdial): Promise<readonly WireTarget[]> => listAll<WireTarget>(api, `${outdial.path}/targets`);
 const fates = ({ lines }: Import): readonly (readonly [number, string])[] => lines.map(({ row, result }) => [row, result]);
@@ -162,15 +177,121 @@ describe('an NDJSON import', () => {
     const outdial = await newOutdial(api);
     bodyOf(await api.post(`${outdial.path}/archive`));
     expect(errorOf(await send(outdial, NDJSON, ndjson([{ destination: tel(phone(1)) }])), 409).reason).toBe('ARCHIVED');
+    bodyOf(await api.del(outdial.path));
+    expect(errorOf(await send(outdial, 'text/csv', 'destination_0\n'), 409).reason).toBe('DELETED');
+    const another = outdialAt(await service.customer(), outdial.id);
+    expect(
+      errorOf(await another.api.send('POST', `${another.path}/targets`, '', { headers: { 'content-type': NDJSON } }), 404).reason,
+    ).toBe('OUTDIAL_NOT_FOUND');
+  });
+
+  test('that is refused is answered though its sender sends everything first', async () => {
+    const outdial = await newOutdial(api);
+    bodyOf(await api.post(`${outdial.path}/archive`));
+    const row = `${JSON.stringify({ destination: tel(phone(1)), data: 'x'.repeat(1000) })}\n`;
+    const { host, hostname, port, pathname } = new URL(api.locate(`${outdial.path}/targets`));
+    const socket = connect({ host: hostname, port: Number(port) });
+    const head = [
+      `POST ${pathname} HTTP/1.1`,
+      `host: ${host}`,
+      `authorization: Bearer ${api.token}`,
+      `content-type: ${NDJSON}`,
+      `content-length: ${20_000 * row.length}`,
+      'connection: close',
+    ];
+    socket.write(`${head.join('\r\n')}\r\n\r\n`);
+    for (let n = 0; n < 20; n += 1) if (!socket.write(row.repeat(1000))) await once(socket, 'drain');
+    const answer = await text(socket);
+    expect(answer).toMatch(/^HTTP\/1.1 409 /);
+    expect(answer).toContain('ARCHIVED');
+  });
+
+  test('into an outdial that is archived meanwhile ends with the reason, and keeps what was told', async () => {
+    const outdial = await newOutdial(api);
+    const sending = post(outdial);
+    sending.write(ndjson([{ destination: tel(phone(1)) }]));
+    const [answer] = (await once(sending, 'response')) as [IncomingMessage];
+    bodyOf(await api.post(`${outdial.path}/archive`));
+    sending.end(ndjson([{ destination: tel(phone(2)) }]));
+    const [first, last, ...more] = (await text(answer))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Fields);
+    expect(first).toMatchObject({ row: 1, result: 'created' });
+    expect(last).toMatchObject({ error: { status: 'CONFLICT', reason: 'ARCHIVED' } });
+    expect(more).toEqual([]);
+    expect((await outdial.progress()).targets.total).toBe(1);
+  });
+
+  test('tells what became of each row before the next one is sent', async () => {
+    const outdial = await newOutdial(api);
+    const sending = post(outdial);
+    const said: string[] = [];
+    sending.write(ndjson([{ destination: tel(phone(0)) }]));
+    const [answer] = (await once(sending, 'response')) as [IncomingMessage];
+    answer.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    for (let n = 1; n < 4; n += 1) {
+      await eventually(async () => expect(said.join('').match(/created/g)).toHaveLength(n));
+      sending.write(ndjson([{ destination: tel(phone(n)) }]));
+    }
+    sending.end();
+    await once(answer, 'end');
+    expect(read(said.join('')).summary).toMatchObject({ total: 4, created: 4 });
+  });
+
+  test('takes no notice of an Idempotency-Key', async () => {
+    const outdial = await newOutdial(api);
+    const headers = { 'content-type': NDJSON, 'idempotency-key': 'the same' };
+    const results: string[] = [];
+    for (const row of [phone(1), phone(1), phone(2)]) {
+      const answer = await api.send('POST', `${outdial.path}/targets`, ndjson([{ destination: tel(row) }]), { headers });
+      results.push(String(read(bodyOf({ ...answer, body: answer.text })).lines[0]?.result));
+    }
+    expect(results).toEqual(['created', 'duplicate', 'created']);
+  });
+
+  test('goes on while dialers are served', async () => {
+    const outdial = await newOutdial(api);
+    const sending = post(outdial, { results: 'none' });
+    const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
+    const rows = (from: number): string => ndjson(Array.from({ length: 2000 }, (_, n) => ({ destination: tel(phone(from + n)) })));
+    sending.write(rows(0));
+    await eventually(async () => expect((await outdial.claim({ limit: 1 })).result).toHaveLength(1));
+    let claimed = 1;
+    for (let n = 1; n <= 10; n += 1) {
+      sending.write(rows(n * 2000));
+      claimed += (await outdial.claim({ limit: 10 })).result.length;
+    }
+    sending.end();
+    const [answer] = await answered;
+    const { summary } = read(await text(answer));
+    await seen(outdial, summary.consistency_token);
+    expect(summary).toMatchObject({ total: 22_000, created: 22_000 });
+    expect(claimed).toBe(101);
+    expect((await outdial.progress()).targets).toEqual({ total: 22_000, idle: 22_000 - 101, progressing: 101, done: 0 });
+  });
+
+  test.each([
+    ['in another alphabet', { 'content-type': 'text/csv; charset=iso-8859-1' }],
+    ['compressed', { 'content-type': 'text/csv', 'content-encoding': 'gzip' }],
+    ['of another type', { 'content-type': 'application/vnd.ms-excel' }],
+  ])('%s is refused', async (_, headers) => {
+    const outdial = await newOutdial(api);
+    errorOf(await api.send('POST', `${outdial.path}/targets`, 'destination_0\n', { headers }), 415);
+    errorOf(await api.send('POST', `${outdial.path}/leases`, '{"limit":1}', { headers: { 'content-type': 'text/csv' } }), 415);
+  });
+
+  test('is what a dry run is for: of JSON it is refused, not run', async () => {
+    const outdial = await newOutdial(api);
+    const answer = await api.post(`${outdial.path}/targets`, { targets: [{ destination: tel(phone(1)) }] }, { query: { dry_run: true } });
+    expect(errorOf(answer, 400).details[0]?.field).toBe('dry_run');
+    expect((await outdial.progress()).targets.total).toBe(0);
   });
 
   test('that is cut off in the middle is completed by sending it again', async () => {
     const outdial = await newOutdial(api);
     const rows = Array.from({ length: 5000 }, (_, n) => ({ external_id: `t${n}`, destination: tel(phone(n)) }));
-    const cut = request(api.locate(`${outdial.path}/targets`), {
-      method: 'POST',
-      headers: { authorization: `Bearer ${api.token}`, 'content-type': NDJSON },
-    });
+    const cut = post(outdial);
     cut.on('error', () => undefined);
     cut.write(ndjson(rows.slice(0, 3000)));
     const [answer] = (await once(cut, 'response')) as [IncomingMessage];
@@ -186,11 +307,8 @@ describe('an NDJSON import', () => {
 
   test('is read to its end by the service though nobody reads the answer meanwhile', async () => {
     const outdial = await newOutdial(api);
-    const size = 60_000;
-    const sending = request(api.locate(`${outdial.path}/targets`), {
-      method: 'POST',
-      headers: { authorization: `Bearer ${api.token}`, 'content-type': NDJSON },
-    });
+    const size = 80_000;
+    const sending = post(outdial);
     const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
     // Each row comes with a long id, so that the answer is larger than all buffers between the two.
     const filler = 'x'.repeat(180);
@@ -201,9 +319,12 @@ describe('an NDJSON import', () => {
     sending.end();
     await once(sending, 'finish');
     const [answer] = await answered;
-    const result = read(await text(answer));
+    const said = await text(answer);
+    expect(said.length).toBeGreaterThan(20_000_000);
+    const result = read(said);
     expect(result.summary).toMatchObject({ total: size, created: size });
     expect(result.lines).toHaveLength(size);
+    await seen(outdial, result.summary.consistency_token);
   }, 60_000);
 });
 
@@ -298,4 +419,33 @@ describe('a CSV import', () => {
     const last = JSON.parse(answer.text.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>;
     expect(Object.keys(last)).toEqual([expect.stringMatching(/^(summary|error)$/)]);
   });
+});
+
+describe('an import of 200,000 rows', () => {
+  test('takes no memory that grows with it', async () => {
+    const outdial = await newOutdial(api);
+    const rss = (): number => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${service.pid}/status`, 'utf8'))?.[1]) * 1024;
+    const rows = (from: number, count: number): string =>
+      ndjson(
+        Array.from({ length: count }, (_, n) => ({
+          external_id: `row-${from + n}`,
+          destination: tel(phone(from + n)),
+          data: 'x'.repeat(500),
+        })),
+      );
+    // What any import needs, and keeps, is there after the first rows.
+    await run(outdial, NDJSON, rows(0, 20_000), { results: 'none' });
+    const before = rss();
+    const sending = post(outdial);
+    const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
+    for (let from = 0; from < 200_000; from += 1000) if (!sending.write(rows(from, 1000))) await once(sending, 'drain');
+    sending.end();
+    const [answer] = await answered;
+    const { summary } = read(await text(answer));
+    const grown = rss() - before;
+    expect(summary).toMatchObject({ total: 200_000, created: 180_000, duplicates: 20_000 });
+    // 140 MB of rows, and 25 MB of answers that nobody read before the end.
+    expect(grown).toBeLessThan(200 * 1024 * 1024);
+    await seen(outdial, summary.consistency_token);
+  }, 120_000);
 });

@@ -17,6 +17,8 @@ const PATIENCE = 30_000;
 /** The built gateway as a process of its own, on a data directory of its own. */
 export interface Service {
   readonly dataDir: string;
+  /** Of the process; 0 when none runs. */
+  readonly pid: number;
   /** Where it listens; another port after each start. */
   readonly url: string;
   /** Everything that its processes have written so far. */
@@ -128,6 +130,9 @@ export async function prepareService(variables: Variables = {}): Promise<Service
 
   return {
     dataDir,
+    get pid() {
+      return child?.pid ?? 0;
+    },
     get url() {
       return url;
     },
@@ -203,6 +208,9 @@ export function useService(): Service {
   return {
     get dataDir() {
       return running().dataDir;
+    },
+    get pid() {
+      return running().pid;
     },
     get url() {
       return running().url;
