@@ -21,9 +21,10 @@ export const withConnection = (command: Command): Command =>
 /** What was typed cannot be done: another command is needed. */
 export class UsageError extends Error {}
 
-export async function open({ url, token, username, password }: ConnectionOptions): Promise<Client> {
+/** What is set to nothing counts as not set, as for the service itself. */
+export async function open({ url, token = '', username, password = '' }: ConnectionOptions): Promise<Client> {
   if (!URL.canParse(url)) throw new UsageError(`${url} is not a URL, like http://127.0.0.1:3000`);
-  if (token !== undefined) return connect({ url, token });
-  if (password === undefined) throw new UsageError('a credential is needed: set OUTDIAL_TOKEN, or OUTDIAL_USERNAME and OUTDIAL_PASSWORD');
+  if (token !== '') return connect({ url, token });
+  if (password === '') throw new UsageError('a credential is needed: set OUTDIAL_TOKEN, or OUTDIAL_USERNAME and OUTDIAL_PASSWORD');
   return connect({ url, token: await logIn(url, username, password) });
 }
