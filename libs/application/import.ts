@@ -42,7 +42,7 @@ export class ImportTargets extends Command<TargetImport> {
 }
 
 /** Chunks that are appended at once, so that the store has the next ones while it waits for the disk. */
-const UNDER_WAY = 4;
+const UNDER_WAY = 6;
 
 @CommandHandler(ImportTargets)
 export class ImportTargetsHandler implements ICommandHandler<ImportTargets> {

@@ -11,6 +11,7 @@ import { sendAnswers } from './answer';
 import { errorAnswer, routeNotFound, sendError } from './http-errors';
 import { takeImportBodies } from './imports';
 import { BODY_LIMIT, takeJsonBodies } from './json-body';
+import { letPass } from './let-pass';
 import { readPathIds } from './request-context';
 
 /** Everything under it belongs to a customer and needs a credential. */
@@ -94,7 +95,11 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
     readPathIds(request);
   });
   fastify.addHook('onSend', (request, reply, payload, done) => {
-    if (reply.statusCode >= 400) letPass(request, reply);
+    if (reply.statusCode >= 400) {
+      // Fastify would close the connection at once.
+      reply.removeHeader('connection');
+      letPass(request);
+    }
     done(null, payload);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
@@ -105,30 +110,6 @@ export function serveRequests(fastify: FastifyInstance, { log, metrics, logId, p
       log.debug({ request_id: id, method, url, status: reply.statusCode, milliseconds: reply.elapsedTime }, 'request answered');
     }
     done();
-  });
-}
-
-/** What is taken of a body that was refused: bytes, and milliseconds without any. */
-const PASSING_BYTES = 8 * BODY_LIMIT;
-const PASSING_MILLIS = 10_000;
-
-/**
- * Many clients send everything before they read: a body that was refused before it had come (too large, of a wrong type, without a credential) is let pass,
- * unread, up to a bound. With the connection closed at once, as Fastify would have it, they would meet a broken pipe instead of the answer.
- */
-function letPass({ raw, headers }: FastifyRequest, reply: FastifyReply): void {
-  reply.removeHeader('connection');
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (raw.complete || !hasBody) return;
-  let left = PASSING_BYTES;
-  const timer = setTimeout(() => raw.destroy(), PASSING_MILLIS).unref();
-  raw.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    timer.refresh();
-    if (left < 0) raw.destroy();
-  });
-  raw.once('close', () => {
-    clearTimeout(timer);
   });
 }
 

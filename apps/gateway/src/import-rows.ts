@@ -10,8 +10,8 @@ import { fieldsOf, isColumn } from './target-csv';
 
 /** Longest row, in bytes. */
 const MAX_ROW = 1024 * 1024;
-/** Rows that are read without letting anybody else have the thread: some milliseconds. */
-const CHUNK = 128;
+/** Rows that are read and decided without letting anybody else have the thread: some milliseconds. */
+const CHUNK = 64;
 
 const NEWLINE = 0x0a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);

@@ -12,6 +12,7 @@ import type { Engine } from './engine';
 import { errorAnswer, toToldError } from './http-errors';
 import { bodyOf, readRows } from './import-rows';
 import type { Body, ImportFormat, ImportRow } from './import-rows';
+import { letPass } from './let-pass';
 import { invalidParameter } from './request-context';
 import { Spool } from './spool';
 import { consistencyToken } from './wire';
@@ -109,7 +110,7 @@ export class Imports implements OnApplicationShutdown {
     } catch (error) {
       const { body: line } = errorAnswer(toToldError(error, request, request.log), request.id);
       // What is left of the body is let pass, so that a client that sends everything before it reads gets to read this.
-      request.raw.resume();
+      letPass(request);
       await report.fail(line);
     }
   }

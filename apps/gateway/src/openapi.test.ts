@@ -151,6 +151,14 @@ describe('the document', () => {
     );
   });
 
+  test('shows the files that are imported and exported, beside the JSON', () => {
+    const { requestBody, responses } = document.paths['/v1.0/outdials/{id}/targets']?.post ?? {};
+    expect(Object.keys(requestBody?.content ?? {})).toEqual(['application/json', 'application/x-ndjson', 'text/csv']);
+    expect(Object.keys(responses?.['200']?.content ?? {})).toEqual(['application/json', 'application/x-ndjson']);
+    const exported = document.paths['/v1.0/outdials/{id}/targets/export']?.get?.responses['200'];
+    expect(Object.keys(exported?.content ?? {})).toEqual(['application/x-ndjson', 'text/csv']);
+  });
+
   test('says that requests take no field but those it names', () => {
     const { schemas } = document.components;
     for (const name of [
