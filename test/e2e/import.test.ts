@@ -142,6 +142,29 @@ describe('an NDJSON import', () => {
     expect(fates(dry)).toEqual(fates(real));
   });
 
+  test.each<[string, Query]>([
+    ['as it is', {}],
+    ['with duplicates updated', { on_duplicate: 'update' }],
+    ['with deleted targets added again', { readd: 'true' }],
+    ['with both', { on_duplicate: 'update', readd: 'true' }],
+  ])('comes to what its dry run told, %s', async (_, query) => {
+    const outdial = await newOutdial(api);
+    const [live, deleted] = [await outdial.add({ external_id: 'live' }), await outdial.add({ external_id: 'deleted' })];
+    bodyOf(await api.del(`${outdial.path}/targets/${deleted.id}`));
+    // Far apart as well as side by side: rows are taken in chunks.
+    const rows = ['new', 'live', 'new', 'deleted', ...Array.from({ length: 300 }, (_, n) => `n${n}`), 'deleted', 'new', 'n299', 'live'];
+    const body = ndjson(rows.map((external_id, n) => ({ external_id, name: `row ${n}`, destination: tel(phone(n)) })));
+    const before = await outdial.target(live.id);
+    const dry = await run(outdial, NDJSON, body, { ...query, dry_run: 'true' });
+    expect(await outdial.target(live.id)).toEqual(before);
+    expect((await outdial.progress()).targets.total).toBe(1);
+    const real = await run(outdial, NDJSON, body, query);
+    expect(dry.lines).toEqual(real.lines);
+    const { consistency_token, ...counts } = real.summary;
+    expect(dry.summary).toEqual(counts);
+    expect(consistency_token).toBeDefined();
+  });
+
   test('sent again doubles nothing', async () => {
     const outdial = await newOutdial(api);
     const body = ndjson(Array.from({ length: 500 }, (_, n) => ({ external_id: `t${n}`, destination: tel(phone(n)) })));

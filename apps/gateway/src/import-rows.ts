@@ -259,8 +259,8 @@ async function openCsv(body: Body, ignoreUnknown: boolean): Promise<AsyncGenerat
   const records = csvRecords(body);
   for (;;) {
     // Not a loop over them: that would end them with the header.
-    const { done, value } = await records.next();
-    const [names, ...rest] = done ? [] : value;
-    if (names || done) return csvRows(records, { header: readHeader(names, ignoreUnknown), rest });
+    const next = await records.next();
+    const [names, ...rest] = next.done ? [] : next.value;
+    if (names || next.done) return csvRows(records, { header: readHeader(names, ignoreUnknown), rest });
   }
 }
