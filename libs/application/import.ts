@@ -1,7 +1,7 @@
 import { Command, CommandHandler } from '@nestjs/cqrs';
 import type { ICommandHandler } from '@nestjs/cqrs';
 import { streamOf } from '#dialing';
-import type { DialPolicy, NewTarget, Outdial } from '#dialing';
+import type { DialPolicy, NewTarget, Outdial, Target } from '#dialing';
 import { derivedId } from './derived-id';
 import { FingerprintSet } from './fingerprint-set';
 import type { RequestContext } from './request';
@@ -97,7 +97,9 @@ export class ImportTargetsHandler implements ICommandHandler<ImportTargets> {
     const job = addJob(this.services, context, outdial, policy, target, options);
     const known = await this.services.streams.load(TARGET, streamOf.target(outdial.id, job.targetId), { remember: false });
     try {
-      return rowFate(index, job.decide(known).result(known), job.targetId);
+      const { events, result } = job.decide(known);
+      const state = events.reduce<Target | null>((before, event) => TARGET.evolve(before, event), known.state);
+      return rowFate(index, result({ ...known, state }), job.targetId);
     } catch (error) {
       return refusedRow(index, error);
     }
