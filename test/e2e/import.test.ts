@@ -430,6 +430,24 @@ describe('a CSV import', () => {
     expect((await run(outdial, 'text/csv', body, { ignore_unknown: 'true' })).summary).toMatchObject({ created: 1 });
   });
 
+  test('ends where it cannot be read on, says where, and keeps the rows before', async () => {
+    const outdial = await newOutdial(api);
+    // Much more follows, of which nothing can be told any more; it must not keep its sender from reading why.
+    const rest = `+15550000009,${'x'.repeat(1000)}\n`.repeat(20_000);
+    const answer = await send(outdial, 'text/csv', `destination_0,name\n+15550000001,a\n+15550000002,b\n+15550000003,"c\n${rest}`);
+    bodyOf(answer);
+    const lines = answer.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Fields);
+    expect(lines).toMatchObject([
+      { row: 1, result: 'created' },
+      { row: 2, result: 'created' },
+      { error: { status: 'INVALID_ARGUMENT', details: [{ field: 'row 3' }] } },
+    ]);
+    await eventually(async () => expect((await outdial.progress()).targets.total).toBe(2));
+  });
+
   test.each([
     ['an unclosed quote', 'destination_0,name\n+15550000001,"open'],
     ['a row that is too long', 'destination_0,name\n+15550000001,a,b,c\n'],
