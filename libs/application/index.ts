@@ -14,4 +14,7 @@ export * from './services';
 export { targetMessage, type TargetMessage } from './target-message';
 export * from './targets';
 export type { AddedRows, AddOptions, RowFate, TargetRow } from './target-rows';
+export * from './webhook-delivery';
+export * from './webhook-records';
+export * from './webhooks';
 export { CUSTOMER, DEPLOYMENT, Streams } from './streams';

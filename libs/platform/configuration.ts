@@ -22,6 +22,8 @@ export interface Configuration {
   readonly jwtSecret: string;
   readonly idSecret: string;
   readonly logLevel: LogLevel;
+  /** Webhooks may lead to this machine and its networks. */
+  readonly webhooksMayBePrivate: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -40,6 +42,7 @@ export function readConfiguration(environment: Environment): Configuration {
   const host = given('HOST') ?? '127.0.0.1';
   const port = readPort(given('PORT') ?? '3000');
   const logLevel = readLogLevel(given('LOG_LEVEL') ?? 'info');
+  const webhooksMayBePrivate = readFlag('WEBHOOK_ALLOW_PRIVATE', given('WEBHOOK_ALLOW_PRIVATE') ?? 'false');
   const [jwtSecret, idSecret] = [readSecret('JWT_SECRET', given('JWT_SECRET')), readSecret('ID_SECRET', given('ID_SECRET'))];
   const dataDir = prepareDataDir(given('DATA_DIR') ?? './data');
   return Object.freeze({
@@ -50,6 +53,7 @@ export function readConfiguration(environment: Environment): Configuration {
     adminPassword: given('ADMIN_PASSWORD'),
     ...(jwtSecret !== undefined && idSecret !== undefined ? { jwtSecret, idSecret } : secretsOf(dataDir, jwtSecret, idSecret)),
     logLevel,
+    webhooksMayBePrivate,
   });
 }
 
@@ -65,6 +69,11 @@ function readPort(text: string): number {
     throw new ConfigurationError(`PORT: must be a number from 0 to 65535 (0: any free port), not "${text}".`);
   }
   return port;
+}
+
+function readFlag(name: string, text: string): boolean {
+  if (text !== 'true' && text !== 'false') throw new ConfigurationError(`${name}: must be true or false, not "${text}".`);
+  return text === 'true';
 }
 
 function readLogLevel(text: string): LogLevel {

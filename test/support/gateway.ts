@@ -65,6 +65,8 @@ function fakeEngine(): Engine {
     ports: { events: { logId: LOG_ID } } as Engine['ports'],
     providers: [],
     spoolDirectory: tmpdir(),
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- Nobody listens here: only its end is asked for.
+    feed: { stop: () => undefined } as Engine['feed'],
     idempotency,
     readiness: async () => ({ projections: { ok: true, detail: '0.0 s behind' } }),
     figures: () => ({ projectionLagSeconds: 0.25 }),

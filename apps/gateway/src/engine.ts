@@ -16,6 +16,8 @@ import {
   OUTPLAN_HANDLERS,
   Services,
   TARGET_HANDLERS,
+  WEBHOOK_HANDLERS,
+  WebhookDeliveries,
 } from '#application';
 import type { Log, Ports, ReadinessPart, RequestContext } from '#application';
 import { decideCustomer, decideDeployment, secretFingerprint, streamOf } from '#dialing';
@@ -23,11 +25,12 @@ import type { Micros } from '#dialing';
 import { openSqliteEventStore } from '#event-store';
 import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
-import type { Configuration } from '#platform';
+import type { Configuration, Figures } from '#platform';
 import { openSqliteReadStore, READ_MODELS } from '#read-models';
 import { auditThreads } from './audit/audits';
 import type { Audits } from './audit/audits';
 import { Projector } from './projector';
+import { webhookSender } from './webhook-sender';
 import { sseWording } from './wire';
 
 /** Read models further behind than this make /readyz say so (the API contract, Running). */
@@ -45,6 +48,8 @@ export interface Engine {
   readonly projector: Projector;
   /** Live changes of targets. */
   readonly feed: LiveFeed;
+  /** WEBHOOK_ALLOW_PRIVATE. */
+  readonly webhooksMayBePrivate: boolean;
   /** Reports by replay. */
   readonly audits: Audits;
   /** For what is too much to hold in memory for a moment. Nothing in it outlives the process. */
@@ -53,7 +58,7 @@ export interface Engine {
   /** Makes the first user when there is none; with a password that was given, sets it when it is not that user's. */
   bootstrapAdmin(username: string, password: string | undefined): Promise<{ readonly generatedPassword?: string }>;
   /** Figures for /metrics. */
-  figures(): { readonly projectionLagSeconds: number };
+  figures(): Figures;
   stop(): Promise<void>;
 }
 
@@ -101,7 +106,10 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
   const idempotency = new Idempotency(events.state, clock, systemScheduler);
   await openDeployment(services);
   await catchUp(projector, await events.head(), log);
+  const send = webhookSender({ logId: events.logId, clock, allowPrivate: config.webhooksMayBePrivate });
+  const webhooks = new WebhookDeliveries({ ...ports, send });
   await expiry.start();
+  await webhooks.start();
   const cancelPurge = every(PURGE_MILLIS, () => {
     idempotency.purge().catch((error: unknown) => {
       log.warn({ error }, 'expired idempotency records could not be removed');
@@ -117,8 +125,10 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     audits,
     feed,
     spoolDirectory: emptied(path.join(config.dataDir, 'spool')),
+    webhooksMayBePrivate: config.webhooksMayBePrivate,
     providers: [
       { provide: Services, useValue: services },
+      { provide: WebhookDeliveries, useValue: webhooks },
       ...OUTDIAL_HANDLERS,
       ...OUTPLAN_HANDLERS,
       ...TARGET_HANDLERS,
@@ -126,13 +136,16 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
       ...EXPORT_HANDLERS,
       ...DIALING_HANDLERS,
       ...ACCESS_HANDLERS,
+      ...WEBHOOK_HANDLERS,
     ],
     readiness: () => readiness(running, lag),
     bootstrapAdmin: (username, password) => bootstrapAdmin(running.services, username, password),
-    figures: () => ({ projectionLagSeconds: lag.micros() / 1_000_000 }),
+    figures: () => ({ projectionLagSeconds: lag.micros() / 1_000_000, streamListeners: feed.listeners, ...webhooks.figures() }),
     async stop() {
       cancelPurge();
       feed.stop();
+      await webhooks.stop();
+      send.close();
       await audits.stop();
       await expiry.stop();
       await running.projector.stop();

@@ -23,6 +23,7 @@ import { OutplansController } from './outplans.controller';
 import { METRICS, ServiceController } from './service.controller';
 import { StreamsController } from './streams.controller';
 import { TargetsController } from './targets.controller';
+import { WebhooksController } from './webhooks.controller';
 
 /** The composition root: the engine brings its handlers, configuration has picked its stores. */
 @Module({})
@@ -37,6 +38,7 @@ class GatewayModule {
         TargetsController,
         AuditController,
         StreamsController,
+        WebhooksController,
         OutplansController,
         AccessController,
         ServiceController,

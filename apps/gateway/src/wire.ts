@@ -1,7 +1,7 @@
 import { formatMicros } from '#dialing';
 import type { AccessKey, Address, Attempt, Customer, Micros, Outdial, Outplan, Target } from '#dialing';
 import type { Position, RecordedEvent } from '#event-store';
-import type { Lease, TargetMessage, Wording } from '#application';
+import type { Lease, TargetMessage, WebhookStanding, Wording } from '#application';
 import type { Progress } from '#read-models';
 
 /**
@@ -198,6 +198,27 @@ export const targetMessageWire = (message: TargetMessage) => ({
   outcome: message.outcome,
   deleted: message.deleted,
   tm: formatMicros(message.tm),
+});
+
+/** Never its secret. */
+export const webhookWire = ({ webhook, progress }: WebhookStanding, logId: string) => ({
+  id: webhook.id,
+  url: webhook.url,
+  events: webhook.events,
+  state: progress.state,
+  position: consistencyToken(logId, progress.position),
+  last_error: progress.lastError,
+  tm_last_delivery: formatMicros(progress.tmLastDelivery),
+  parked_total: progress.parkedTotal,
+  parked: progress.parked.map(({ position, event, outdialId, targetId, reason, tm }) => ({
+    id: consistencyToken(logId, position),
+    type: event,
+    outdial_id: outdialId,
+    target_id: targetId,
+    reason,
+    tm: formatMicros(tm),
+  })),
+  tm_create: formatMicros(webhook.tmCreate),
 });
 
 /** Never its password's hash. */

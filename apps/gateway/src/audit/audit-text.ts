@@ -78,7 +78,7 @@ const FORMATS: Readonly<Record<AuditFormat, Format>> = {
 };
 
 /** An attempt, whom it was for, under which limits, and the events that say so. */
-export const auditRowWire = ({ attempt, target, policy, events, chainOk }: AuditedAttempt, logId: string) => ({
+const auditRowWire = ({ attempt, target, policy, events, chainOk }: AuditedAttempt, logId: string) => ({
   ...attemptWire(attempt, target),
   name: target.name,
   external_id: target.externalId,

@@ -107,6 +107,13 @@ export const Flag = (common: Common): PropertyDecorator =>
 export const Choice = ({ of, ...common }: Common & { readonly of: readonly string[] }): PropertyDecorator =>
   field({ ...schemaOf(common), type: String, enum: [...of] }, [(value) => isIn(value, of), `must be one of ${of.join(', ')}`]);
 
+/** Some of these words. */
+export const Choices = ({ of, ...common }: Common & { readonly of: readonly string[] }): PropertyDecorator =>
+  field({ ...schemaOf(common), type: 'array', items: { type: 'string', enum: [...of] }, uniqueItems: true }, [
+    (value) => isArray(value) && new Set(value).size === value.length && value.every((one) => isIn(one, of)),
+    `must be a list of different words out of ${of.join(', ')}`,
+  ]);
+
 export const Id = (common: Common): PropertyDecorator =>
   field({ ...schemaOf(common), type: String, format: 'uuid' }, [(value) => isString(value) && matches(value, UUID), 'must be a UUID']);
 
