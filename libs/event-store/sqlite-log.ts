@@ -18,7 +18,7 @@ import { ReaderStreamIndex, type StreamIndexOptions, type StreamTail, WriterStre
 
 /**
  * The embedded log: events.db. One connection writes (SqliteLogWriter), any number read (SqliteLogReader), all of them synchronous;
- * threads, queues and promises are built on top. docs/adr/0003-sqlite-log-layout.md says why the tables are as they are, with the figures.
+ * threads, queues and promises are built on top. docs/adr/0003-sqlite-log-layout.md says why the tables are as they are.
  */
 const SCHEMA_VERSION = '1';
 
