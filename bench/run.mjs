@@ -10,6 +10,7 @@ import { claimLatency } from './claim-latency.mjs';
 import { dialCycle, singleCycle } from './dial-cycle.mjs';
 import { measureFloor } from './floor.mjs';
 import { history } from './history.mjs';
+import { streamLag } from './stream-lag.mjs';
 
 const { buildIfStale } = createRequire(import.meta.url)('../scripts/build-if-stale.js');
 
@@ -23,6 +24,7 @@ const FIGURES = {
   'single-cycle': singleCycle,
   'claim-latency': claimLatency,
   history,
+  'stream-lag': streamLag,
 };
 
 function readOptions() {
@@ -31,6 +33,7 @@ function readOptions() {
       targets: { type: 'string', default: '20000' },
       only: { type: 'string', default: Object.keys(FIGURES).join(',') },
       dialers: { type: 'string', default: '8' },
+      listeners: { type: 'string', default: '100' },
       sizes: { type: 'string', default: '10000,100000' },
     },
   });
@@ -41,6 +44,7 @@ function readOptions() {
     only,
     targets: whole('--targets', values.targets),
     dialers: whole('--dialers', values.dialers),
+    listeners: whole('--listeners', values.listeners),
     sizes: values.sizes.split(',').map((size) => whole('--sizes', size)),
   };
 }
