@@ -24,7 +24,8 @@ const KEEP_ALIVE_MS: Readonly<Record<Purpose, number>> = { append: 10_000, subsc
  */
 export function connectionUrl(url: string, purpose: Purpose): string {
   const renamed = url.replace(/^kurrent(db)?(\+discover)?:/, 'esdb$2:');
-  if (!/^esdb(\+discover)?:\/\//.test(renamed)) throw new RangeError('must begin with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover://');
+  if (!/^esdb(\+discover)?:\/\//.test(renamed))
+    throw new RangeError('must begin with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover://');
   const [address = '', query = ''] = renamed.split('?');
   const settings = query.split('&').filter((setting) => setting !== '' && !/^keepAliveInterval=/i.test(setting));
   return `${address.replace(/\/?$/, '/')}?${[...settings, `keepAliveInterval=${KEEP_ALIVE_MS[purpose]}`].join('&')}`;
@@ -77,7 +78,9 @@ export class Connection {
         this.client = EventStoreDBClient.connectionString(this.url);
         void client.dispose().catch(() => undefined);
       }
-      throw new StoreUnavailable(`EventStoreDB cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new StoreUnavailable(`EventStoreDB cannot be reached: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     }
   }
 }
@@ -96,10 +99,12 @@ export async function* answers(stream: ClientReadableStream<ReadResp>): AsyncGen
 export function unavailable(error: unknown): StoreUnavailable {
   if (error instanceof StoreUnavailable) return error;
   if (isGrpcError(error) && (error.code === Code.PERMISSION_DENIED || error.code === Code.UNAUTHENTICATED)) {
-    return new StoreUnavailable('EventStoreDB refuses these credentials: the user in EVENTSTORE_URL must be allowed to read $all and to append.', {
-      cause: error,
-    });
+    return new StoreUnavailable(
+      'EventStoreDB refuses these credentials: the user in EVENTSTORE_URL must be allowed to read $all and to append.',
+      {
+        cause: error,
+      },
+    );
   }
   return new StoreUnavailable(`EventStoreDB: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
 }
-

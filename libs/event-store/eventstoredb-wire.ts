@@ -1,5 +1,6 @@
 import { Empty, StreamIdentifier, UUID } from '@eventstore/db-client/generated/shared_pb';
 import { BatchAppendReq, ReadReq, type ReadResp } from '@eventstore/db-client/generated/streams_pb';
+import { Empty as GoogleEmpty } from 'google-protobuf/google/protobuf/empty_pb';
 import { Timestamp } from 'google-protobuf/google/protobuf/timestamp_pb';
 import { type NewEvent, type Position, type RecordedEvent, START } from './event-store';
 
@@ -144,9 +145,9 @@ export function appendRequests(
 ): BatchAppendReq[] {
   const options = new BatchAppendReq.Options();
   options.setStreamIdentifier(streamIdentifier(stream));
-  if (expected < 0) options.setNoStream(new Empty() as never);
+  if (expected < 0) options.setNoStream(new GoogleEmpty());
   else options.setStreamPosition(String(expected));
-  options.setDeadline21100(Timestamp.fromDate(deadline));
+  options.setDeadline(Timestamp.fromDate(deadline));
   const messages = [message(correlationId)];
   messages[0]?.setOptions(options);
   let bytes = 0;

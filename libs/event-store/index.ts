@@ -10,3 +10,4 @@ export {
   type SqliteEventStoreOptions,
   type SqliteLogView,
 } from './sqlite-event-store';
+export { openEventStoreDb, type EventStoreDbOptions } from './eventstoredb-event-store';
