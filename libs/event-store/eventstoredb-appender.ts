@@ -12,10 +12,10 @@ export interface AppendLimits {
   readonly attemptMs: number;
   /** An append that may have been made is repeated, with the same ids, for this long. */
   readonly inDoubtMs: number;
-  /** One that never left this process gives up after this long. */
-  readonly unsentMs: number;
+  /** It gives up when the server could not be reached for this long: whoever waits is told soon, and may send the same command again. */
+  readonly unreachableMs: number;
 }
-export const APPEND_LIMITS: AppendLimits = { attemptMs: 3000, inDoubtMs: 10_000, unsentMs: 1000 };
+export const APPEND_LIMITS: AppendLimits = { attemptMs: 3000, inDoubtMs: 10_000, unreachableMs: 2000 };
 
 export type Appended =
   | { readonly kind: 'appended'; readonly revision: number; readonly hash: string; readonly position: Position }
@@ -54,11 +54,12 @@ export class Appender {
     const hashes: string[] = [];
     for (const event of events) hashes.push(linkHash(hashes.at(-1) ?? expected.hash, stream, expected.revision + 1 + hashes.length, event));
     const began = performance.now();
-    let inDoubt = false;
+    let reached = began;
     for (;;) {
-      const left = (inDoubt ? this.limits.inDoubtMs : this.limits.unsentMs) - (performance.now() - began);
-      if (left <= 0) return { kind: 'unavailable' };
-      const wait = Math.min(this.limits.attemptMs, inDoubt ? left : this.limits.attemptMs);
+      const now = performance.now();
+      const left = this.limits.inDoubtMs - (now - began);
+      if (left <= 0 || now - reached >= this.limits.unreachableMs) return { kind: 'unavailable' };
+      const wait = Math.min(this.limits.attemptMs, left);
       const id = randomUUID();
       const answer = await this.attempt(
         id,
@@ -67,7 +68,7 @@ export class Appender {
       );
       if (answer.kind === 'success') return { ...answer, kind: 'appended', hash: hashes.at(-1) ?? '' };
       if (answer.kind === 'conflict') return answer;
-      inDoubt ||= answer.sent;
+      if (answer.sent) reached = performance.now();
       await sleep(PAUSE_MS);
     }
   }

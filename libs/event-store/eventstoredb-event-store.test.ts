@@ -8,7 +8,7 @@ import { type AppendRequest, EMPTY_STREAM, type EventStore, type RecordedEvent }
 import { eventStoreContract } from './event-store.contract';
 
 const categories = ['outdial', 'outdialtarget', 'customer'];
-const limits = { attemptMs: 500, inDoubtMs: 5000, unsentMs: 500 };
+const limits = { attemptMs: 500, inDoubtMs: 5000, unreachableMs: 500 };
 const real = process.env['EVENTSTORE_URL'];
 
 let fake: FakeEventStoreDb | undefined;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { Appender, type AppendLimits } from './eventstoredb-appender';
 import { answers, Connection, unavailable } from './eventstoredb-connection';
@@ -18,6 +19,7 @@ import {
   START,
   StoreUnavailable,
   StreamDamaged,
+  type StreamHead,
 } from './event-store';
 
 export interface EventStoreDbOptions {
@@ -66,6 +68,8 @@ class EventStoreDb implements EventStore {
   private readonly pending = new Set<Promise<unknown>>();
   /** The latest position this process has seen: an append answered at or before it was made earlier. */
   private seen: Position = START;
+  /** The last event of streams, as this process has read or appended it: a chain continues what is stored, whatever hash a caller expects. */
+  private readonly heads = new LRUCache<string, StreamHead>({ max: 50_000 });
 
   constructor(private readonly options: EventStoreDbOptions) {
     this.appends = new Connection(options.url, 'append');
@@ -101,12 +105,15 @@ class EventStoreDb implements EventStore {
 
   private async appendOne(request: AppendRequest): Promise<AppendResult> {
     const before = this.seen;
-    const made = await this.appender.append(request);
+    const known = this.heads.get(request.stream);
+    const expected = known?.revision === request.expected.revision ? known : request.expected;
+    const made = await this.appender.append({ ...request, expected });
     if (made.kind === 'conflict') return { ok: false, error: 'RevisionConflict' };
     if (made.kind === 'unavailable') return { ok: false, error: 'StoreUnavailable' };
     const { revision, hash, position } = made;
     if (position > before) {
       if (position > this.seen) this.seen = position;
+      this.heads.set(request.stream, { revision, hash });
       return { ok: true, head: { revision, hash }, position };
     }
     // Answered with an earlier append of the same ids. Its text is what counts, and may be another one than was sent now.
@@ -129,6 +136,8 @@ class EventStoreDb implements EventStore {
       if (event.revision !== from + events.length) throw new StreamDamaged(stream);
       events.push(event);
     }
+    const last = events.at(-1);
+    if (last) this.heads.set(stream, { revision: last.revision, hash: last.hash });
     return events;
   }
 
