@@ -98,7 +98,7 @@ export class Appender {
         // An answer that does not come may be a connection that is dead without having said so.
         if (this.line && !line.ended) line.stream.cancel();
       }, waitMs + 200);
-      line.pending.set(id, settle as (answer: Answer) => void);
+      line.pending.set(id, settle);
       for (const message of messages) line.stream.write(message);
     });
   }

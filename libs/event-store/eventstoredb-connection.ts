@@ -2,7 +2,7 @@ import { EventStoreDBClient } from '@eventstore/db-client';
 import { StreamsClient } from '@eventstore/db-client/generated/streams_grpc_pb';
 import type { BatchAppendReq, BatchAppendResp, ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_pb';
 import type { CallOptions, ClientDuplexStream, ClientReadableStream, Metadata } from '@grpc/grpc-js';
-import { Code, isGrpcError } from './eventstoredb-errors';
+import { isGrpcError, REFUSED } from './eventstoredb-errors';
 import { StoreUnavailable } from './event-store';
 
 /** What of the client is used: its discovery, credentials and reconnecting, with calls of our own on its stubs. */
@@ -98,7 +98,7 @@ export async function* answers(stream: ClientReadableStream<ReadResp>): AsyncGen
 
 export function unavailable(error: unknown): StoreUnavailable {
   if (error instanceof StoreUnavailable) return error;
-  if (isGrpcError(error) && (error.code === Code.PERMISSION_DENIED || error.code === Code.UNAUTHENTICATED)) {
+  if (isGrpcError(error) && REFUSED.has(error.code)) {
     return new StoreUnavailable(
       'EventStoreDB refuses these credentials: the user in EVENTSTORE_URL must be allowed to read $all and to append.',
       {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 
-/** The codes of gRPC that mean something to us. */
-export const Code = status;
+/** Answers that mean: not with these credentials. */
+export const REFUSED: ReadonlySet<number> = new Set([status.PERMISSION_DENIED, status.UNAUTHENTICATED]);
 
 export interface GrpcError extends Error {
   readonly code: number;

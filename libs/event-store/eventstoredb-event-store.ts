@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { Appender, type AppendLimits } from './eventstoredb-appender';
 import { answers, Connection, unavailable } from './eventstoredb-connection';
-import { readAllRequest, readStreamRequest, recordedEvent, subscribeRequest } from './eventstoredb-wire';
+import { END, readAllRequest, readStreamRequest, recordedEvent, subscribeRequest } from './eventstoredb-wire';
 import {
   type AppendLane,
   type AppendRequest,
@@ -161,11 +161,10 @@ class EventStoreDb implements EventStore {
       const page = found.filter(({ position }) => position > after);
       const batch = page.slice(0, size);
       const events = batch.filter((event) => event.position <= upTo && ours(event));
-      const last = batch.at(-1)?.position ?? after;
       const ended = page.length <= size;
+      const last = batch.at(-1)?.position ?? after;
       const reached = ended || last >= upTo;
-      const position = reached ? (last < upTo ? upTo : (events.at(-1)?.position ?? upTo)) : last;
-      if (events.length > 0 || !reached) yield { events, position: position > after ? position : after, caughtUp: ended && last <= upTo };
+      if (events.length > 0 || !reached) yield { events, position: later(after, reached ? upTo : last), caughtUp: ended && last <= upTo };
       if (reached) return;
       after = last;
     }
@@ -207,10 +206,8 @@ class EventStoreDb implements EventStore {
     const stream = await this.subscriptions.read(subscribeRequest(after, this.prefixes), Infinity, false);
     let queue: RecordedEvent[] = [];
     let failure: unknown;
-    let over = false;
     let wake = (): void => undefined;
     const cancel = (): void => {
-      over = true;
       stream.cancel();
       wake();
     };
@@ -232,7 +229,7 @@ class EventStoreDb implements EventStore {
       let caughtUp = target <= after;
       if (caughtUp) yield { events: [], position, caughtUp };
       for (;;) {
-        if (over || ended.aborted) return;
+        if (ended.aborted) return;
         if (queue.length === 0) {
           if (failure !== undefined) throw unavailable(failure);
           await new Promise<void>((resolve) => (wake = resolve));
@@ -254,7 +251,7 @@ class EventStoreDb implements EventStore {
   async head(): Promise<Position> {
     this.refuseWhenClosed();
     let last: RecordedEvent | undefined;
-    for await (const answer of answers(await this.appends.read(readAllRequest('end', this.prefixes, 1), READ_MS)))
+    for await (const answer of answers(await this.appends.read(readAllRequest(END, this.prefixes, 1), READ_MS)))
       last ??= recordedEvent(answer);
     return last?.position ?? START;
   }
@@ -271,3 +268,5 @@ class EventStoreDb implements EventStore {
     if (this.closing.signal.aborted) throw new StoreUnavailable('The event store is closed.');
   }
 }
+
+const later = (one: Position, other: Position): Position => (one > other ? one : other);

@@ -92,15 +92,18 @@ export function readStreamRequest(stream: string, from: number): ReadReq {
   return request(options);
 }
 
+/** Not a position: the end of the log, read backwards from. */
+export const END = Symbol('end');
+
 /** `count` events of the whole log whose stream begins with one of the prefixes: from a position on, which is included, or from the end backwards. */
-export function readAllRequest(from: Position | 'end', prefixes: readonly string[], count: number): ReadReq {
+export function readAllRequest(from: Position | typeof END, prefixes: readonly string[], count: number): ReadReq {
   const options = readOptions();
   const all = new ReadReq.Options.AllOptions();
-  if (from === 'end') all.setEnd(new Empty());
+  if (from === END) all.setEnd(new Empty());
   else if (from === START) all.setStart(new Empty());
   else all.setPosition(grpcPosition(from));
   options.setAll(all);
-  options.setReadDirection(from === 'end' ? ReadReq.Options.ReadDirection.BACKWARDS : ReadReq.Options.ReadDirection.FORWARDS);
+  options.setReadDirection(from === END ? ReadReq.Options.ReadDirection.BACKWARDS : ReadReq.Options.ReadDirection.FORWARDS);
   options.setCount(String(count));
   options.setFilter(streamsBeginning(prefixes));
   return request(options);

@@ -1,6 +1,7 @@
-import { Empty, StreamIdentifier, UUID, WrongExpectedVersion, AllStreamPosition } from '@eventstore/db-client/generated/shared_pb';
+import { StreamIdentifier, UUID, WrongExpectedVersion, AllStreamPosition } from '@eventstore/db-client/generated/shared_pb';
 import { StreamsService } from '@eventstore/db-client/generated/streams_grpc_pb';
 import { type BatchAppendReq, BatchAppendResp, ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_pb';
+import { Code } from '@eventstore/db-client/generated/code_pb';
 import { Status } from '@eventstore/db-client/generated/status_pb';
 import { Server, ServerCredentials, status, type ServerDuplexStream, type ServerWritableStream } from '@grpc/grpc-js';
 import { Any } from 'google-protobuf/google/protobuf/any_pb';
@@ -88,17 +89,7 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
         call.emit('error', unavailable);
         return;
       }
-      const options = whole[0]?.getOptions();
-      const name = Buffer.from(options?.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString();
-      const expected = options?.hasNoStream() === true ? -1 : Number(options?.getStreamPosition());
-      const events = whole
-        .flatMap((part) => part.getProposedMessagesList())
-        .map((event) => ({
-          id: event.getId()?.getString() ?? '',
-          type: event.getMetadataMap().get('type') ?? '',
-          data: event.getData_asU8(),
-          metadata: event.getCustomMetadata_asU8(),
-        }));
+      const { name, expected, events } = proposal(whole);
       const last = append(name, expected, events);
       if (faults.silent > 0) faults.silent -= 1;
       else if (faults.loseAnswers > 0) {
@@ -119,20 +110,21 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
       follow(call, from, wanted);
       return;
     }
-    const name = Buffer.from(options.getStream()?.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString();
     const count = Number(options.getCount());
-    let found: Stored[];
-    if (!all) {
-      const there = streams.get(name);
-      if (!there) call.write(notFound(name));
-      found = (there ?? []).slice(Number(options.getStream()?.getRevision())).slice(0, count);
-    } else if (options.getReadDirection() === ReadReq.Options.ReadDirection.BACKWARDS) found = log.filter(wanted).slice(-count).reverse();
+    const which = options.getStream();
+    if (which) {
+      const there = streams.get(nameOf(which.getStreamIdentifier()));
+      if (!there) call.write(notFound(nameOf(which.getStreamIdentifier())));
+      send(call, there?.slice(Number(which.getRevision())).slice(0, count) ?? []);
+    } else if (options.getReadDirection() === ReadReq.Options.ReadDirection.BACKWARDS)
+      send(call, log.filter(wanted).slice(-count).reverse());
     else
-      found = after(log, from - 1)
-        .filter(wanted)
-        .slice(0, count);
-    for (const event of found) call.write(answer(event));
-    call.end();
+      send(
+        call,
+        after(log, from - 1)
+          .filter(wanted)
+          .slice(0, count),
+      );
   }
 
   function follow(call: Reading, from: number, wanted: (event: Stored) => boolean): void {
@@ -165,7 +157,7 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
   let port = 0;
   const listen = async (): Promise<void> => {
     server = new Server({ 'grpc.max_receive_message_length': 17 * 1024 * 1024 });
-    server.addService(StreamsService as never, { read, batchAppend } as never);
+    server.addService(StreamsService, { read, batchAppend });
     port = await new Promise((resolve, reject) =>
       server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
     );
@@ -189,6 +181,32 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
     close: away,
   };
 }
+
+function send(call: Reading, events: readonly Stored[]): void {
+  for (const event of events) call.write(answer(event));
+  call.end();
+}
+
+function proposal(parts: readonly BatchAppendReq[]): {
+  name: string;
+  expected: number;
+  events: Omit<Stored, 'stream' | 'revision' | 'position'>[];
+} {
+  const options = parts[0]?.getOptions();
+  const events = parts.flatMap((part) => part.getProposedMessagesList());
+  return {
+    name: nameOf(options?.getStreamIdentifier()),
+    expected: options?.hasNoStream() === true ? -1 : Number(options?.getStreamPosition()),
+    events: events.map((event) => ({
+      id: event.getId()?.getString() ?? '',
+      type: event.getMetadataMap().get('type') ?? '',
+      data: event.getData_asU8(),
+      metadata: event.getCustomMetadata_asU8(),
+    })),
+  };
+}
+
+const nameOf = (wire: StreamIdentifier | undefined): string => Buffer.from(wire?.getStreamName_asU8() ?? []).toString();
 
 /** The events after a position: the log is sorted by it. */
 function after(log: readonly Stored[], position: number): readonly Stored[] {
@@ -250,12 +268,12 @@ function made(request: BatchAppendReq, last: Stored): BatchAppendResp {
 
 function conflict(request: BatchAppendReq, revision: number): BatchAppendResp {
   const wrong = new WrongExpectedVersion();
-  if (revision < 0) wrong.setCurrentNoStream(new GoogleEmpty() as Empty);
+  if (revision < 0) wrong.setCurrentNoStream(new GoogleEmpty());
   else wrong.setCurrentStreamRevision(String(revision));
   const details = new Any();
   details.pack(wrong.serializeBinary(), 'event_store.client.WrongExpectedVersion');
   const error = new Status();
-  error.setCode(9);
+  error.setCode(Code.FAILED_PRECONDITION);
   error.setMessage('WrongExpectedVersion');
   error.setDetails(details);
   const wire = new BatchAppendResp();
