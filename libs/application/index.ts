@@ -18,3 +18,4 @@ export * from './webhook-delivery';
 export * from './webhook-records';
 export * from './webhooks';
 export { CUSTOMER, DEPLOYMENT, Streams } from './streams';
+export { logSource, readModelDirectory } from './log-location';

@@ -35,6 +35,9 @@ export const streamOf = {
   deployment: (): string => 'deployment-main',
 };
 
+/** The categories of all our streams: what stands before the first `-` of a name. */
+export const STREAM_CATEGORIES: readonly string[] = ['outdial', 'outdialtarget', 'outplan', 'customer', 'accesskey', 'deployment'];
+
 export interface EncodedEvent {
   readonly type: string;
   /** JSON text: what happened. Ids as text, times (tm_…) in microseconds since 1970 UTC, intervals in milliseconds. */

@@ -11,3 +11,4 @@ export {
   type SqliteLogView,
 } from './sqlite-event-store';
 export { openEventStoreDb, type EventStoreDbOptions } from './eventstoredb-event-store';
+export { openLogReader, type LogReader, type LogSource } from './log-source';

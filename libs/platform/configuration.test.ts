@@ -59,7 +59,7 @@ describe('a variable that is wrong stops the start with one line that names it:'
     ['LOG_LEVEL', () => 'loud'],
     ['DATA_DIR', file],
     ['DATA_DIR', () => path.join(file(), 'below')],
-    ['EVENTSTORE_URL', () => 'esdb://localhost:2113'],
+    ['EVENTSTORE_URL', () => 'http://localhost:2113'],
     ['MONGODB_URL', () => 'mongodb://localhost'],
     ['JWT_SECRET', () => 'too short'],
     ['ID_SECRET', () => 'too short'],

@@ -16,6 +16,8 @@ export interface Configuration {
   readonly port: number;
   /** Absolute; exists and can be written to. */
   readonly dataDir: string;
+  /** Of the EventStoreDB that keeps the log; undefined: the log is in DATA_DIR. */
+  readonly eventStoreUrl: string | undefined;
   readonly adminUsername: string;
   /** undefined: generated at the first start. */
   readonly adminPassword: string | undefined;
@@ -38,7 +40,7 @@ const SECRET_LENGTH = 16;
  */
 export function readConfiguration(environment: Environment): Configuration {
   const given = (name: string): string | undefined => (environment[name] === '' ? undefined : environment[name]);
-  refuseDistributed(given);
+  refuseMongo(given);
   const host = given('HOST') ?? '127.0.0.1';
   const port = readPort(given('PORT') ?? '3000');
   const logLevel = readLogLevel(given('LOG_LEVEL') ?? 'info');
@@ -49,6 +51,7 @@ export function readConfiguration(environment: Environment): Configuration {
     host,
     port,
     dataDir,
+    eventStoreUrl: readEventStoreUrl(given('EVENTSTORE_URL')),
     adminUsername: given('ADMIN_USERNAME') ?? 'admin',
     adminPassword: given('ADMIN_PASSWORD'),
     ...(jwtSecret !== undefined && idSecret !== undefined ? { jwtSecret, idSecret } : secretsOf(dataDir, jwtSecret, idSecret)),
@@ -57,10 +60,14 @@ export function readConfiguration(environment: Environment): Configuration {
   });
 }
 
-function refuseDistributed(given: (name: string) => string | undefined): void {
-  const name = ['EVENTSTORE_URL', 'MONGODB_URL'].find((variable) => given(variable) !== undefined);
-  if (name === undefined) return;
-  throw new ConfigurationError(`${name}: this release has embedded stores only; unset it to run on the stores in DATA_DIR.`);
+function refuseMongo(given: (name: string) => string | undefined): void {
+  if (given('MONGODB_URL') === undefined) return;
+  throw new ConfigurationError('MONGODB_URL: this release keeps its read models in DATA_DIR only; unset it.');
+}
+
+function readEventStoreUrl(url: string | undefined): string | undefined {
+  if (url === undefined || /^(esdb|kurrentdb|kurrent)(\+discover)?:\/\/[^/?]+/.test(url)) return url;
+  throw new ConfigurationError('EVENTSTORE_URL: must be a connection string such as esdb://admin:changeit@host:2113?tls=true.');
 }
 
 function readPort(text: string): number {

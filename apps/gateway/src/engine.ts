@@ -22,7 +22,6 @@ import {
 import type { Log, Ports, ReadinessPart, RequestContext } from '#application';
 import { decideCustomer, decideDeployment, secretFingerprint, streamOf } from '#dialing';
 import type { Micros } from '#dialing';
-import { openSqliteEventStore } from '#event-store';
 import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration, Figures } from '#platform';
@@ -30,6 +29,7 @@ import { openSqliteReadStore, READ_MODELS } from '#read-models';
 import { auditThreads } from './audit/audits';
 import type { Audits } from './audit/audits';
 import { Projector } from './projector';
+import { openStores } from './stores';
 import { webhookSender } from './webhook-sender';
 import { sseWording } from './wire';
 
@@ -62,15 +62,13 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-/** Opens the embedded stores of a DATA_DIR and brings the read models up to date before anything is served. */
+/** Opens the stores that the configuration names and brings the read models up to date before anything is served. */
 export async function startEngine(config: Configuration, log: Log): Promise<Engine> {
-  const directory = path.join(config.dataDir, 'store');
   const clock = new SystemClock();
   // The position at the moment of the oldest append that the read models lack, to tell how late they are.
   const lag = new Lag(() => clock.now());
   let projector: Projector | null = null;
-  const events = await openSqliteEventStore({
-    directory,
+  const stores = await openStores(config, {
     onAppended: () => projector?.wake(),
     onFatal: (error) => {
       // Nothing can be promised any more: a supervisor starts a new process, which finds everything that was acknowledged.
@@ -78,16 +76,17 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
       process.exit(1);
     },
   });
+  const { events, state, directory } = stores;
   const reads = openSqliteReadStore({ directory, projections: READ_MODELS });
   let services: Services | null = null;
-  projector = new Projector(directory, log, (progress, previous) => {
+  projector = new Projector({ source: stores.source, directory }, log, (progress, previous) => {
     if (progress.generation !== previous.generation) reads.refresh();
     lag.caughtUpTo(progress.position);
     services?.hoppers.caughtUpTo(progress.position);
   });
   const ports: Ports = {
     events,
-    state: events.state,
+    state,
     reads,
     projections: projector,
     clock,
@@ -103,7 +102,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     if (last) lag.appended(last.position);
   });
   const expiry = new LeaseExpiry(services);
-  const idempotency = new Idempotency(events.state, clock, systemScheduler);
+  const idempotency = new Idempotency(state, clock, systemScheduler);
   await openDeployment(services);
   await catchUp(projector, await events.head(), log);
   const send = webhookSender({ logId: events.logId, clock, allowPrivate: config.webhooksMayBePrivate });
@@ -116,7 +115,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     });
   });
   const running = { services, projector };
-  const audits = auditThreads(directory);
+  const audits = auditThreads({ source: stores.source, directory });
   const feed = new LiveFeed(events, systemScheduler, sseWording(events.logId), log);
   return {
     ports,
@@ -150,7 +149,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
       await expiry.stop();
       await running.projector.stop();
       await reads.close();
-      await events.close();
+      await stores.close();
     },
   };
 }

@@ -1,30 +1,38 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { decodeEvent } from '#dialing';
-import { openSqliteLogReader } from '#event-store';
+import { openLogReader } from '#event-store';
+import type { LogReader, LogSource } from '#event-store';
 import { openSqliteGenerations, READ_MODELS, startProjector } from '#read-models';
+import type { Projector } from '#read-models';
 import type { FromProjector, ToProjector } from './projector';
 
 /**
  * The thread that owns the embedded read models: it alone writes them, so that folding never stands in the way of a request. It follows the log through
  * its own read-only connection and is woken after each commit; it does not poll.
  */
-const { directory } = workerData as { readonly directory: string };
+const { source, directory } = workerData as { readonly source: LogSource; readonly directory: string };
 const port = parentPort;
 if (!port) throw new Error('projector-thread is started as a worker thread');
 const tell = (message: FromProjector): void => {
   port.postMessage(message);
 };
 
-const log = openSqliteLogReader(directory);
-const projector = startProjector({
-  log,
-  generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
-  projections: READ_MODELS,
-  decode: decodeEvent,
-  onProgress: (progress) => {
-    tell({ kind: 'progress', ...progress });
-  },
-});
+async function start(): Promise<{ readonly log: LogReader; readonly projector: Projector }> {
+  const log = await openLogReader(source);
+  const projector = startProjector({
+    log,
+    generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
+    projections: READ_MODELS,
+    decode: decodeEvent,
+    onProgress: (progress) => {
+      tell({ kind: 'progress', ...progress });
+    },
+  });
+  return { log, projector };
+}
+
+/** Orders wait for it; when it fails the thread ends, and the gateway says why. */
+const started = start();
 
 /**
  * Milliseconds between two looks at the log while appends come without a pause. A single change is folded at once; under load a commit takes what came meanwhile, and a
@@ -34,7 +42,7 @@ const REST = 40;
 let resting = false;
 let wokenMeanwhile = false;
 
-function wake(): void {
+function wake(log: LogReader): void {
   if (resting) {
     wokenMeanwhile = true;
     return;
@@ -45,14 +53,15 @@ function wake(): void {
     resting = false;
     if (!wokenMeanwhile) return;
     wokenMeanwhile = false;
-    wake();
+    wake(log);
   }, REST);
 }
 
 async function answer(message: ToProjector): Promise<unknown> {
+  const { log, projector } = await started;
   switch (message.kind) {
     case 'wake':
-      wake();
+      wake(log);
       return undefined;
     case 'status':
       return projector.status();

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Log, ProjectionProgress } from '#application';
-import type { Position } from '#event-store';
+import type { LogSource, Position } from '#event-store';
 import type { GenerationStatus, ProjectorProgress, QuarantinedDocument } from '#read-models';
 
 /** What the gateway asks of the projector's thread; `id` where an answer is expected. */
@@ -33,11 +33,11 @@ export class Projector implements ProjectionProgress {
   private failure: string | null = null;
 
   constructor(
-    directory: string,
+    where: { readonly source: LogSource; readonly directory: string },
     private readonly log: Log,
     private readonly onProgress: (progress: ProjectorProgress, previous: ProjectorProgress) => void,
   ) {
-    this.worker = new Worker(require.resolve('./projector-thread'), { workerData: { directory } });
+    this.worker = new Worker(require.resolve('./projector-thread'), { workerData: where });
     this.worker.on('message', (message: FromProjector) => {
       this.received(message);
     });

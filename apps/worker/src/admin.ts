@@ -1,8 +1,8 @@
-import path from 'node:path';
 import { JwtService } from '@nestjs/jwt';
 import { Command } from 'commander';
 import { decodeEvent } from '#dialing';
-import { lockDirectory, openSqliteLogReader } from '#event-store';
+import { logSource, readModelDirectory } from '#application';
+import { lockDirectory, openLogReader } from '#event-store';
 import { ADMIN_AUDIENCE, announcedService, ConfigurationError, readConfiguration } from '#platform';
 import type { Configuration } from '#platform';
 import { openSqliteGenerations, READ_MODELS, startProjector } from '#read-models';
@@ -37,9 +37,11 @@ function overHttp(url: string, config: Configuration): ProjectionsAdmin {
 }
 
 /** No service runs: this process takes the stores' lock and does the work itself. */
-function onTheStores(directory: string): ProjectionsAdmin {
+async function onTheStores(config: Configuration): Promise<ProjectionsAdmin> {
+  const source = logSource(config);
+  const log = await openLogReader(source);
+  const directory = readModelDirectory(source, config.dataDir, log.logId);
   const lock = lockDirectory(directory);
-  const log = openSqliteLogReader(directory);
   const projector = startProjector({
     log,
     generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
@@ -71,7 +73,7 @@ async function isAlive(url: string): Promise<boolean> {
 async function withAdmin(work: (admin: ProjectionsAdmin) => Promise<void>): Promise<void> {
   const config = readConfiguration(process.env);
   const service = announcedService(config.dataDir);
-  const admin = service && (await isAlive(service.url)) ? overHttp(service.url, config) : onTheStores(path.join(config.dataDir, 'store'));
+  const admin = service && (await isAlive(service.url)) ? overHttp(service.url, config) : await onTheStores(config);
   try {
     await work(admin);
   } finally {
@@ -138,7 +140,7 @@ audit
   .action(async ({ outdial, at }: { readonly outdial?: string; readonly at?: string }) => {
     let flawed = 0;
     const asked = { ...(outdial === undefined ? {} : { outdial: outdial.toLowerCase() }), ...(at === undefined ? {} : { headsFile: at }) };
-    const { streams, events, compared } = await verifyRecord(readConfiguration(process.env).dataDir, asked, (flaw) => {
+    const { streams, events, compared } = await verifyRecord(readConfiguration(process.env), asked, (flaw) => {
       flawed += 1;
       line(`${flaw.stream} event ${flaw.revision}${flaw.eventId === null ? '' : ` (${flaw.eventId})`}: ${flaw.reason}`);
     });
@@ -150,7 +152,7 @@ audit
   .command('heads')
   .description('write out where each stream ends; keep the output where this machine’s administrators cannot change it')
   .action(async () => {
-    await writeHeads(readConfiguration(process.env).dataDir, line);
+    await writeHeads(readConfiguration(process.env), line);
   });
 
 program.parseAsync().catch((error: unknown) => {

@@ -1,8 +1,12 @@
 import { createReadStream } from 'node:fs';
-import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { openSqliteLogReader, wholeStreams } from '#event-store';
-import type { Flaw, SqliteLogView } from '#event-store';
+import { logSource } from '#application';
+import { openLogReader, wholeStreams } from '#event-store';
+import type { Flaw, LogReader } from '#event-store';
+import type { Configuration } from '#platform';
+
+/** Where the log is. */
+type Place = Pick<Configuration, 'dataDir' | 'eventStoreUrl'>;
 
 /**
  * The record, checked without the service: `admin audit verify` and `admin audit heads`. Reads only; a running service is not disturbed. What the check proves, and
@@ -23,8 +27,8 @@ export interface AuditVerdict {
   readonly compared: number;
 }
 
-async function withLog<T>(dataDir: string, work: (log: SqliteLogView) => Promise<T>): Promise<T> {
-  const log = openSqliteLogReader(path.join(dataDir, 'store'));
+async function withLog<T>(place: Place, work: (log: LogReader) => Promise<T>): Promise<T> {
+  const log = await openLogReader(logSource(place));
   try {
     return await work(log);
   } finally {
@@ -33,8 +37,8 @@ async function withLog<T>(dataDir: string, work: (log: SqliteLogView) => Promise
 }
 
 /** Writes out where each stream ends: a line with the log's id, then one a stream, as JSON. Kept elsewhere, it is what a later cut is found by. */
-export function writeHeads(dataDir: string, write: (line: string) => void): Promise<number> {
-  return withLog(dataDir, async (log) => {
+export function writeHeads(place: Place, write: (line: string) => void): Promise<number> {
+  return withLog(place, async (log) => {
     let written = 0;
     write(JSON.stringify({ log: log.logId }));
     for await (const { streams } of wholeStreams(log, null, await log.head())) {
@@ -54,11 +58,11 @@ export function writeHeads(dataDir: string, write: (line: string) => void): Prom
  * flaw as it is found. Rejects for a file that is none of heads, or of another log.
  */
 export function verifyRecord(
-  dataDir: string,
+  place: Place,
   { outdial, headsFile }: { readonly outdial?: string; readonly headsFile?: string },
   tell: (flaw: Flaw) => void,
 ): Promise<AuditVerdict> {
-  return withLog(dataDir, async (log) => {
+  return withLog(place, async (log) => {
     const heads = headsFile === undefined ? new Map<string, Head>() : await readHeads(headsFile, log.logId, outdial);
     const compared = heads.size;
     let [streams, events] = [0, 0];

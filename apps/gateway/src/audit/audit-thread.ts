@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { openSqliteLogReader } from '#event-store';
+import { openLogReader } from '#event-store';
+import type { LogSource } from '#event-store';
 import { openSqliteReadStore, READ_MODELS } from '#read-models';
 import { auditText } from './audit-text';
 import type { AuditTask } from './audit-text';
@@ -8,7 +9,7 @@ import type { FromAudit } from './audits';
 /** One report on a thread of its own, with its own connections: the threads that serve and write never wait for it. */
 const port = parentPort;
 if (!port) throw new Error('This is a worker thread: see audits.ts.');
-const { directory, task } = workerData as { readonly directory: string; readonly task: AuditTask };
+const { source, directory, task } = workerData as { readonly source: LogSource; readonly directory: string; readonly task: AuditTask };
 const tell = (message: FromAudit): void => {
   port.postMessage(message);
 };
@@ -31,7 +32,7 @@ async function send(text: string): Promise<void> {
 }
 
 async function run(): Promise<void> {
-  const log = openSqliteLogReader(directory);
+  const log = await openLogReader(source);
   const reads = openSqliteReadStore({ directory, projections: READ_MODELS });
   try {
     let pending = '';

@@ -1,6 +1,7 @@
 import { on, once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { StoreUnavailable } from '#event-store';
+import type { LogSource } from '#event-store';
 import type { AuditTask } from './audit-text';
 
 export type FromAudit =
@@ -16,14 +17,14 @@ export interface Audits {
   stop(): Promise<void>;
 }
 
-/** Reports over the embedded stores, each on a thread of its own. */
-export function auditThreads(directory: string): Audits {
+/** Reports over the log, each on a thread of its own. */
+export function auditThreads(where: { readonly source: LogSource; readonly directory: string }): Audits {
   const turns = new Turns(AT_ONCE);
   const running = new Set<Worker>();
 
   async function* text(task: AuditTask): AsyncGenerator<string> {
     await turns.take();
-    const worker = new Worker(require.resolve('./audit-thread'), { workerData: { directory, task } });
+    const worker = new Worker(require.resolve('./audit-thread'), { workerData: { ...where, task } });
     running.add(worker);
     const over = new AbortController();
     // A thread that dies says so once; whoever waits for its next message must hear of it.
