@@ -12,6 +12,6 @@ module.exports = {
   displayName: 'distributed',
   maxWorkers: 2,
   testMatch: [...service.testMatch, '<rootDir>/libs/event-store/eventstoredb-*.test.ts'],
-  globalSetup: '<rootDir>/test/support/eventstoredb/for-all-tests.ts',
-  globalTeardown: '<rootDir>/test/support/eventstoredb/after-all-tests.ts',
+  testPathIgnorePatterns: ['audit-files.test.ts'],
+  globalSetup: '<rootDir>/scripts/jest-stand-ins.js',
 };

@@ -15,7 +15,7 @@ export interface AppendLimits {
   /** It gives up when the server could not be reached for this long: whoever waits is told soon, and may send the same command again. */
   readonly unreachableMs: number;
 }
-export const APPEND_LIMITS: AppendLimits = { attemptMs: 3000, inDoubtMs: 10_000, unreachableMs: 2000 };
+const APPEND_LIMITS: AppendLimits = { attemptMs: 3000, inDoubtMs: 10_000, unreachableMs: 2000 };
 
 export type Appended =
   | { readonly kind: 'appended'; readonly revision: number; readonly hash: string; readonly position: Position }

@@ -358,7 +358,7 @@ describe('started', () => {
   const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line.trim() !== '');
   /** The one clear line of a service that refuses to start. */
   async function refusal(dataDir: string, variables: Readonly<Record<string, string>> = {}): Promise<string> {
-    const { code, stderr, stdout } = await startRefused(dataDir, variables);
+    const { code, stderr, stdout } = await startRefused(dataDir, { ...service.stores.variables, ...variables });
     expect(code).toBeGreaterThan(0);
     expect(stdout).not.toContain('listening on');
     expect(lines(stderr)).toHaveLength(1);

@@ -473,9 +473,11 @@ describe('anything at all', () => {
       'try_count_max',
       'try_count_max_2',
     ];
-    const target = fc.dictionary(fc.constantFrom(...fields), fc.oneof(anyValue, fc.constant(tel('+15551234567'))), { maxKeys: 4 });
+    // A whole body that names these is refused before it has rows.
+    const value = anyValue.filter((it) => !/"(__proto__|constructor)"/.test(JSON.stringify(it)));
+    const target = fc.dictionary(fc.constantFrom(...fields), fc.oneof(value, fc.constant(tel('+15551234567'))), { maxKeys: 4 });
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.oneof(target, anyValue), { maxLength: 5 }), async (rows) => {
+      fc.asyncProperty(fc.array(fc.oneof(target, value), { maxLength: 5 }), async (rows) => {
         const { total, created, duplicates, invalid } = (await playground.addAll(rows as readonly Fields[])).summary;
         expect([total, created + duplicates + invalid]).toEqual([rows.length, rows.length]);
       }),

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { bodyOf, clientAt } from './api';
 import type { Client } from './api';
+import { type FakeEventStoreDb, startFakeEventStoreDb } from './eventstoredb/fake-eventstoredb';
 
 const ENTRY = path.join(__dirname, '../../dist/apps/gateway/src/main.js');
 export const ADMIN = { username: 'admin', password: 'correct horse battery staple' };
@@ -17,6 +18,8 @@ const PATIENCE = 30_000;
 /** The built gateway as a process of its own, on a data directory of its own. */
 export interface Service {
   readonly dataDir: string;
+  /** Where it keeps what it keeps: the data directory alone, or what the environment names. */
+  readonly stores: Stores;
   /** Of the process; 0 when none runs. */
   readonly pid: number;
   /** Where it listens; another port after each start. */
@@ -52,14 +55,24 @@ const alive = new Set<ChildProcess>();
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Which stores it runs on is the environment's choice, as for anybody who runs it: the same tests hold for all of them. */
-function stores(): Variables {
-  const { EVENTSTORE_URL, MONGODB_URL } = process.env;
-  return {
-    ...(EVENTSTORE_URL
-      ? { EVENTSTORE_URL, JWT_SECRET: 'a secret for tests that signs tokens', ID_SECRET: 'a secret for tests that derives ids' }
-      : {}),
-    ...(MONGODB_URL ? { MONGODB_URL } : {}),
+async function openStores(): Promise<Stores> {
+  const { EVENTSTORE_URL, STAND_INS } = process.env;
+  if (!EVENTSTORE_URL && STAND_INS !== 'eventstoredb') return { variables: {}, close: () => Promise.resolve() };
+  const fake = EVENTSTORE_URL ? null : await startFakeEventStoreDb();
+  const variables = {
+    EVENTSTORE_URL: EVENTSTORE_URL ?? fake?.url,
+    JWT_SECRET: 'a secret for tests that signs tokens',
+    ID_SECRET: 'a secret for tests that derives ids',
   };
+  return { variables, ...(fake && { events: fake }), close: async () => fake?.close() };
+}
+
+export interface Stores {
+  /** That say so to the service, and to any other command on the same stores. */
+  readonly variables: Variables;
+  /** Where the log is on a stand-in: its faults. */
+  readonly events?: FakeEventStoreDb;
+  close(): Promise<void>;
 }
 
 function launch(dataDir: string, variables: Variables): ChildProcess {
@@ -67,7 +80,6 @@ function launch(dataDir: string, variables: Variables): ChildProcess {
     // Nothing else of this environment: a variable of the developer's shell must not change what is tested.
     env: {
       PATH: process.env.PATH,
-      ...stores(),
       DATA_DIR: dataDir,
       HOST: '127.0.0.1',
       PORT: '0',
@@ -111,6 +123,7 @@ async function ended(child: ChildProcess): Promise<number | null> {
 /** A service that is not running yet, on an empty data directory. */
 export async function prepareService(variables: Variables = {}): Promise<Service> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'outdial-e2e-'));
+  const stores = await openStores();
   let child: ChildProcess | null = null;
   let url = '';
   let output = '';
@@ -130,6 +143,7 @@ export async function prepareService(variables: Variables = {}): Promise<Service
 
   return {
     dataDir,
+    stores,
     get pid() {
       return child?.pid ?? 0;
     },
@@ -145,7 +159,7 @@ export async function prepareService(variables: Variables = {}): Promise<Service
     },
     root,
     async start() {
-      const started = launch(dataDir, variables);
+      const started = launch(dataDir, { ...stores.variables, ...variables });
       child = started;
       let said = '';
       const hear = (chunk: Buffer): void => {
@@ -178,6 +192,7 @@ export async function prepareService(variables: Variables = {}): Promise<Service
     },
     async dispose() {
       await kill();
+      await stores.close();
       await rm(dataDir, { recursive: true, force: true });
     },
   };
@@ -208,6 +223,9 @@ export function useService(): Service {
   return {
     get dataDir() {
       return running().dataDir;
+    },
+    get stores() {
+      return running().stores;
     },
     get pid() {
       return running().pid;

@@ -10,6 +10,8 @@ const MAX_DEPTH = 32;
 
 const refuse = (message: string): OutdialError => new OutdialError('INVALID_ARGUMENT', 'INVALID_JSON_BODY', message);
 
+const NOT_TAKEN = 'The body is not JSON, or it names a member __proto__, or a constructor with a prototype, which are not taken.';
+
 /** Bytes of JSON's structure. */
 const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
@@ -51,7 +53,7 @@ export function takeJsonBodies(fastify: FastifyInstance): void {
     } else {
       if (request.headers['idempotency-key'] !== undefined) request.bodyHash = createHash('sha256').update(bytes).digest('hex');
       void parse(request, bytes.toString('utf8'), (error, value) => {
-        if (error) done(refuse('The body is not JSON.'));
+        if (error) done(refuse(NOT_TAKEN));
         else done(null, value);
       });
     }

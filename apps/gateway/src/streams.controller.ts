@@ -105,6 +105,8 @@ export class StreamsController {
     raw.once('close', () => {
       gone.abort();
     });
+    // Who went while a place was found for it closed before anybody listened for that.
+    if (raw.destroyed) gone.abort();
     reply.hijack();
     raw.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',

@@ -116,15 +116,8 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
       const there = streams.get(nameOf(which.getStreamIdentifier()));
       if (!there) call.write(notFound(nameOf(which.getStreamIdentifier())));
       send(call, there?.slice(Number(which.getRevision())).slice(0, count) ?? []);
-    } else if (options.getReadDirection() === ReadReq.Options.ReadDirection.BACKWARDS)
-      send(call, log.filter(wanted).slice(-count).reverse());
-    else
-      send(
-        call,
-        after(log, from - 1)
-          .filter(wanted)
-          .slice(0, count),
-      );
+    } else if (options.getReadDirection() === ReadReq.Options.ReadDirection.BACKWARDS) send(call, some(backwards(log), wanted, count));
+    else send(call, some(after(log, from - 1), wanted, count));
   }
 
   function follow(call: Reading, from: number, wanted: (event: Stored) => boolean): void {
@@ -208,15 +201,28 @@ function proposal(parts: readonly BatchAppendReq[]): {
 
 const nameOf = (wire: StreamIdentifier | undefined): string => Buffer.from(wire?.getStreamName_asU8() ?? []).toString();
 
+function* backwards(log: readonly Stored[]): Generator<Stored> {
+  for (let index = log.length; index > 0; index -= 1) yield log[index - 1] as Stored;
+}
+
+/** The first of those that are wanted, without a look at the rest. */
+function some(events: Iterable<Stored>, wanted: (event: Stored) => boolean, count: number): Stored[] {
+  const found: Stored[] = [];
+  for (const event of events) {
+    if (wanted(event) && found.push(event) === count) break;
+  }
+  return found;
+}
+
 /** The events after a position: the log is sorted by it. */
-function after(log: readonly Stored[], position: number): readonly Stored[] {
+function* after(log: readonly Stored[], position: number): Generator<Stored> {
   let [low, high] = [0, log.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
     if ((log[middle]?.position ?? 0) > position) high = middle;
     else low = middle + 1;
   }
-  return log.slice(low);
+  for (let index = low; index < log.length; index += 1) yield log[index] as Stored;
 }
 
 function identifier(name: string): StreamIdentifier {
