@@ -57,21 +57,22 @@ type Variables = Readonly<Record<string, string | undefined>>;
 /** Which stores it runs on is the environment's choice, as for anybody who runs it: the same tests hold for all of them. */
 async function openStores(): Promise<Stores> {
   const { EVENTSTORE_URL, STAND_INS } = process.env;
-  if (!EVENTSTORE_URL && STAND_INS !== 'eventstoredb') return { variables: {}, close: () => Promise.resolve() };
-  const fake = EVENTSTORE_URL ? null : await startFakeEventStoreDb();
-  const variables = {
-    EVENTSTORE_URL: EVENTSTORE_URL ?? fake?.url,
-    JWT_SECRET: 'a secret for tests that signs tokens',
-    ID_SECRET: 'a secret for tests that derives ids',
-  };
-  return { variables, ...(fake && { events: fake }), close: async () => fake?.close() };
+  if (EVENTSTORE_URL) return { variables: { EVENTSTORE_URL, ...SECRETS }, close: () => Promise.resolve() };
+  if (STAND_INS === 'eventstoredb') return standIns();
+  return { variables: {}, close: () => Promise.resolve() };
+}
+
+const SECRETS = { JWT_SECRET: 'a secret for tests that signs tokens', ID_SECRET: 'a secret for tests that derives ids' };
+
+/** A log on a stand-in for EventStoreDB, with its faults. */
+export async function standIns(): Promise<Stores & { readonly events: FakeEventStoreDb }> {
+  const events = await startFakeEventStoreDb();
+  return { variables: { EVENTSTORE_URL: events.url, ...SECRETS }, events, close: () => events.close() };
 }
 
 export interface Stores {
   /** That say so to the service, and to any other command on the same stores. */
   readonly variables: Variables;
-  /** Where the log is on a stand-in: its faults. */
-  readonly events?: FakeEventStoreDb;
   close(): Promise<void>;
 }
 
@@ -120,10 +121,10 @@ async function ended(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
-/** A service that is not running yet, on an empty data directory. */
-export async function prepareService(variables: Variables = {}): Promise<Service> {
+/** A service that is not running yet, on an empty data directory; it closes the stores it is given when it is disposed of. */
+export async function prepareService(variables: Variables = {}, given?: Stores): Promise<Service> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'outdial-e2e-'));
-  const stores = await openStores();
+  const stores = given ?? (await openStores());
   let child: ChildProcess | null = null;
   let url = '';
   let output = '';

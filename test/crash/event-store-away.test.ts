@@ -1,0 +1,123 @@
+/** What a user sees while EventStoreDB is away or loses answers, and that nothing is lost, doubled or contradicted afterwards. */
+import { bodyOf, errorOf, eventually, newOutdial, nextPhone, pause, tel } from '../support/api';
+import type { Answer, Client, Outdial, WireLease } from '../support/api';
+import { AT_ONCE, verify } from '../support/dialed-list';
+import type { FakeEventStoreDb } from '../support/eventstoredb/fake-eventstoredb';
+import { prepareService, standIns } from '../support/service';
+import type { Service } from '../support/service';
+
+let service: Service;
+let events: FakeEventStoreDb;
+let api: Client;
+beforeEach(async () => {
+  const stores = await standIns();
+  events = stores.events;
+  service = await prepareService({}, stores);
+  await service.start();
+  api = await service.customer();
+});
+afterEach(async () => {
+  await service.dispose();
+});
+
+/** How long an answer may take while the store is away: "quickly" is well within a client's own patience. */
+const SOON = 5000;
+
+async function soon<T>(answer: Promise<Answer<T>>): Promise<Answer<T>> {
+  const began = performance.now();
+  const given = await answer;
+  expect(performance.now() - began).toBeLessThan(SOON);
+  return given;
+}
+
+interface Ready {
+  readonly status: string;
+  readonly parts: Readonly<Record<string, { readonly ok: boolean }>>;
+}
+const ready = async (): Promise<Ready> => (await soon(service.root.get<Ready>('/readyz'))).body;
+
+/** Dials until nothing is left. Whatever is refused is asked again, under the same key. */
+async function dial(outdial: Outdial, name: string, attempts: Map<string, WireLease>): Promise<void> {
+  for (let round = 0; ; round += 1) {
+    const ask = async <T>(path: string, body: object): Promise<T> => {
+      for (let tries = 0; ; tries += 1) {
+        const key = `${name}-${round}-${path}`;
+        const answer = await api.post<T>(`${outdial.path}/${path}`, body, { headers: { 'idempotency-key': key } });
+        if (answer.status !== 503 || tries === 100) return bodyOf(answer);
+        expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+        await pause(200);
+      }
+    };
+    const { result } = await ask<{ result: readonly WireLease[] }>('leases', { limit: 5, dialer: name });
+    if (result.length === 0) return;
+    for (const lease of result) {
+      expect(attempts.has(lease.attempt_id)).toBe(false);
+      attempts.set(lease.attempt_id, lease);
+    }
+    await ask('outcomes', {
+      outcomes: result.map(({ attempt_id, target_id }, at) => ({ attempt_id, target_id, outcome: at % 2 ? 'busy' : 'answered' })),
+    });
+  }
+}
+
+async function aList(count: number): Promise<Outdial> {
+  const outdial = await newOutdial(api, {}, { ...AT_ONCE, max_try_count_0: 2 });
+  await outdial.addAll(Array.from({ length: count }, () => ({ destination: tel(nextPhone()) })));
+  return outdial;
+}
+
+/** The record holds, agrees with the read models, and has each attempt that was handed out exactly once. */
+async function holds(outdial: Outdial, attempts: ReadonlyMap<string, WireLease>): Promise<void> {
+  await eventually(async () => expect((await outdial.progress()).targets.done).toBeGreaterThan(0));
+  await eventually(async () =>
+    expect(await verify(api, outdial)).toMatchObject({ consistent: true, differences: [], chain: { ok: true } }),
+  );
+  const { result } = bodyOf(await api.get<{ result: readonly { attempt_id: string }[] }>(`${outdial.path}/audit`));
+  expect(result.map(({ attempt_id }) => attempt_id).toSorted()).toEqual([...attempts.keys()].toSorted());
+}
+
+test('while it is away requests are told so at once, and the service goes on when it is back', async () => {
+  const outdial = await aList(20);
+  const lease = await outdial.lease();
+  expect(await ready()).toMatchObject({ status: 'ok', parts: { event_store: { ok: true } } });
+  await events.away();
+  const refused = await soon(api.post(`${outdial.path}/leases`, { limit: 1 }));
+  expect(errorOf(refused, 503).status).toBe('UNAVAILABLE');
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await soon(api.post(`${outdial.path}/targets`, { destination: tel(nextPhone()) }))).status).toBe(503);
+  await eventually(async () =>
+    expect(await ready()).toMatchObject({ status: 'unavailable', parts: { event_store: { ok: false }, read_store: { ok: true } } }),
+  );
+  expect((await service.root.get('/healthz')).status).toBe(200);
+  // Who may ask is told by the log, too: nobody is answered on a revoked credential.
+  expect((await soon(api.get(`${outdial.path}/targets`))).status).toBe(503);
+  await events.back();
+  await eventually(async () => expect(await ready()).toMatchObject({ status: 'ok' }));
+  expect((await outdial.report(lease, 'answered')) as object).toMatchObject({ attempt_id: lease.attempt_id });
+  const attempts = new Map([[lease.attempt_id, lease]]);
+  await dial(outdial, 'after', attempts);
+  await holds(outdial, attempts);
+});
+
+test('cut for seconds while a list is dialed, answers lost, subscriptions dropped: nothing is lost, doubled or contradicted', async () => {
+  const outdial = await aList(400);
+  const attempts = new Map<string, WireLease>();
+  let over = false;
+  const trouble = (async () => {
+    for (let round = 0; !over; round += 1) {
+      await pause(150);
+      events.faults.loseAnswers += 2;
+      events.faults.loseRequests += 1;
+      events.dropSubscriptions();
+      if (round % 8 !== 3) continue;
+      await events.away();
+      await pause(round === 3 ? 3000 : 700);
+      await events.back();
+    }
+  })();
+  await Promise.all(Array.from({ length: 6 }, (_, n) => dial(outdial, `d${n}`, attempts)));
+  over = true;
+  await trouble;
+  expect(attempts.size).toBeGreaterThan(400);
+  await holds(outdial, attempts);
+});
