@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { bodyOf, clientAt, errorOf, listAll, newOutdial, newOutplan, nextPhone, pause, tel, NEVER, TIMESTAMP, UUID } from '../support/api';
+import { bodyOf, clientAt, errorOf, eventually, listAll, newOutdial, newOutplan, nextPhone, pause, tel, NEVER, TIMESTAMP, UUID } from '../support/api';
 import type { Answer, Ask, Client, Outdial, Page, WireOutdial } from '../support/api';
 import { ADMIN, useService } from '../support/service';
 
@@ -49,8 +49,10 @@ describe('a credential', () => {
     const api = await service.customer();
     const outdial = await newOutdial(api);
     const key = await newKey(api);
-    const page = bodyOf(await listWith(place(api.token, key.token)));
-    expect(page.result.map(({ id }) => id)).toEqual([outdial.id]);
+    await eventually(async () => {
+      const page = bodyOf(await listWith(place(api.token, key.token)));
+      expect(page.result.map(({ id }) => id)).toEqual([outdial.id]);
+    });
   });
 
   test('is taken from the first of these places that has one', async () => {
@@ -67,7 +69,10 @@ describe('a credential', () => {
       const authorization = asks[0]?.headers?.authorization;
       const headers = { ...(cookie === '' ? {} : { cookie }), ...(authorization === undefined ? {} : { authorization }) };
       const query = asks.reduce<Ask['query']>((all, ask) => ({ ...all, ...ask.query }), {});
-      expect(bodyOf(await listWith({ headers, query: query ?? {} })).result.map(({ name }) => name)).toEqual([`of owner ${first}`]);
+      await eventually(async () => {
+        const page = bodyOf(await listWith({ headers, query: query ?? {} }));
+        expect(page.result.map(({ name }) => name)).toEqual([`of owner ${first}`]);
+      });
     }
   });
 
