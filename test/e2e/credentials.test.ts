@@ -2,7 +2,21 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { bodyOf, clientAt, errorOf, eventually, listAll, newOutdial, newOutplan, nextPhone, pause, tel, NEVER, TIMESTAMP, UUID } from '../support/api';
+import {
+  bodyOf,
+  clientAt,
+  errorOf,
+  eventually,
+  listAll,
+  newOutdial,
+  newOutplan,
+  nextPhone,
+  pause,
+  tel,
+  NEVER,
+  TIMESTAMP,
+  UUID,
+} from '../support/api';
 import type { Answer, Ask, Client, Outdial, Page, WireOutdial } from '../support/api';
 import { ADMIN, useService } from '../support/service';
 
