@@ -23,6 +23,25 @@ export interface Window {
   readonly position: Position;
 }
 
+/** What claims are served from: an outdial's own (OutdialHopper), or one that shares the outdial with other gateways (SharedHopper). */
+export interface Hopper {
+  /** Nothing here that the read model does not know: may be forgotten and made anew. */
+  readonly forgettable: boolean;
+  /** An event of a target was appended by this process: what the target is now, or null where it cannot be dialed. */
+  committed(targetId: string, candidate: Candidate | null, position: Position): void;
+  /** The read model has folded everything up to `position`. */
+  caughtUpTo(position: Position): void;
+  /**
+   * Takes up to `limit` candidates that are due, highest priority first, then by due time. Nobody else of this process is given them until they are settled.
+   * Fewer than `limit`: nothing more is due, as far as this process knows.
+   */
+  take(limit: number, now: Micros): Promise<readonly Candidate[]>;
+  /** The fate of a candidate that was taken: what it is now, or null where it cannot be dialed. Whoever takes must settle. */
+  settle(targetId: string, candidate: Candidate | null): void;
+  /** When the next target is due, past or future; null when none is idle. */
+  nextDue(): Promise<Micros | null>;
+}
+
 /** What the hopper asks of the read model. */
 export interface HopperSource {
   /** Idle targets of one priority in (due, id) order, strictly after a key, and the position the answer reflects. */
@@ -63,8 +82,8 @@ interface Level {
   refilling: Promise<void> | null;
 }
 
-export class OutdialHopper {
-  private readonly levels: Level[] = [];
+export class OutdialHopper implements Hopper {
+  private levels: Level[] = [];
   private readonly queued = new Map<string, Entry>();
   /** Targets whose newest event the read model may not show yet; its rows about them are not believed. */
   private readonly recent = new Map<string, Position>();
@@ -80,19 +99,16 @@ export class OutdialHopper {
     private readonly rows = WINDOW,
   ) {}
 
-  /** Nothing here that the read model does not know: may be forgotten and made anew. */
   get forgettable(): boolean {
     return this.recent.size === 0 && this.taken.size === 0 && this.refills === 0 && this.opening === null;
   }
 
-  /** An event of a target was appended by this process: what the target is now, or null where it cannot be dialed. */
   committed(targetId: string, candidate: Candidate | null, position: Position): void {
     this.recent.set(targetId, position);
     this.recentOrder.push({ targetId, position });
     this.place(targetId, candidate);
   }
 
-  /** The read model has folded everything up to `position`. */
   caughtUpTo(position: Position): void {
     if (position > this.projected) this.projected = position;
     // A window that is being read may be older than this: until it is merged, what happened since must be remembered.
@@ -109,16 +125,17 @@ export class OutdialHopper {
     if (forgotten > 0) this.recentOrder = this.recentOrder.slice(forgotten);
   }
 
-  /**
-   * Takes up to `limit` candidates that are due, highest priority first, then by due time. Nobody else is given them until they are settled.
-   * Fewer than `limit`: nothing more is due, as far as this process knows.
-   */
   async take(limit: number, now: Micros): Promise<readonly Candidate[]> {
     await this.open();
     const picked: Candidate[] = [];
-    // By index, since another claim may add a level while this one waits for a window.
-    for (let at = 0; at < this.levels.length && picked.length < limit;) {
-      const level = this.levels[at];
+    // By index, since another claim may add a level while this one waits for a window; anew, when it has had all of them read again.
+    let levels = this.levels;
+    for (let at = 0; picked.length < limit;) {
+      if (levels !== this.levels) {
+        await this.open();
+        [levels, at] = [this.levels, 0];
+      }
+      const level = levels[at];
       if (!level) break;
       const next = level.queue.peek();
       if (!next) {
@@ -136,12 +153,10 @@ export class OutdialHopper {
     return picked;
   }
 
-  /** The fate of a candidate that was taken: what it is now, or null where it cannot be dialed. Whoever takes must settle. */
   settle(targetId: string, candidate: Candidate | null): void {
     if (this.taken.delete(targetId)) this.place(targetId, candidate);
   }
 
-  /** When the next target is due, past or future; null when none is idle. */
   async nextDue(): Promise<Micros | null> {
     await this.open();
     let earliest: Micros | null = null;
@@ -151,6 +166,21 @@ export class OutdialHopper {
       if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
     }
     return earliest;
+  }
+
+  /**
+   * Forgets what it has read of the read model, to read it again: others may have changed it. What this process appended, and the read model does not
+   * show yet, stays.
+   */
+  reopen(): void {
+    const entries = this.levels.flatMap(({ queue, beyond }) => [...queue.drain(), ...beyond.drain()]);
+    // A window that is under way belongs to a level that is gone, and is dropped when it arrives.
+    this.levels = [];
+    this.opened = false;
+    for (const entry of entries) {
+      if (this.recent.has(entry.id)) this.put(this.level(entry.candidate.priority), entry);
+      else this.drop(entry);
+    }
   }
 
   private place(targetId: string, candidate: Candidate | null): void {
@@ -228,6 +258,11 @@ export class OutdialHopper {
     this.refills += 1;
     try {
       const { candidates, more, position } = await this.source.window(level.priority, level.bound, this.rows);
+      if (!this.levels.includes(level)) {
+        // Whoever waits for this level has nothing to wait for any more.
+        level.complete = true;
+        return;
+      }
       const last = candidates[candidates.length - 1];
       if (!more || !last) level.complete = true;
       else level.bound = { due: last.due, id: last.targetId };

@@ -1,25 +1,39 @@
 import { LRUCache } from 'lru-cache';
-import type { Target } from '#dialing';
-import { callableWindow, highestPriority } from '#read-models';
+import type { Micros, Target } from '#dialing';
+import { callableWindow, highestPriority, lastDue, nextDue } from '#read-models';
 import type { ReadStore } from '#read-models';
 import type { Position } from '#event-store';
 import { OutdialHopper } from './hopper';
-import type { Candidate } from './hopper';
+import type { Candidate, Hopper } from './hopper';
+import { SharedHopper } from './shared-hopper';
 import { TARGET } from './streams';
 import type { Committed, Known } from './streams';
 
 /** Outdials whose hoppers are kept warm beyond those that have news the read model lacks. */
 const WARM = 1000;
 
+/** How a gateway shares outdials with others. */
+export interface Sharing {
+  /** First digits of the ids of the targets that are its own (presence.ts). */
+  own(): string;
+  /** Resolves when the read models have reached a position, or after a moment. */
+  shown(position: Position): Promise<void>;
+  monotonic(): number;
+}
+
 /** The hoppers of all outdials, fed with what this process appends and with how far the read model is. */
 export class Hoppers {
   /** Every outdial with news that the read model may lack has its hopper, used or not: the news is what corrects the first window. */
-  private readonly withNews = new Map<string, OutdialHopper>();
-  private readonly warm = new LRUCache<string, OutdialHopper>({ max: WARM });
+  private readonly withNews = new Map<string, Hopper>();
+  private readonly warm = new LRUCache<string, Hopper>({ max: WARM });
 
-  constructor(private readonly reads: ReadStore) {}
+  /** `sharing` null: this process alone hands out leases. */
+  constructor(
+    private readonly reads: ReadStore,
+    private readonly sharing: Sharing | null = null,
+  ) {}
 
-  of(outdialId: string): OutdialHopper {
+  of(outdialId: string): Hopper {
     const hopper = this.warm.get(outdialId) ?? this.withNews.get(outdialId) ?? this.make(outdialId);
     this.warm.set(outdialId, hopper);
     return hopper;
@@ -48,17 +62,47 @@ export class Hoppers {
     }
   }
 
-  private make(outdialId: string): OutdialHopper {
-    return new OutdialHopper({
-      highestPriority: (below) => highestPriority(this.reads, { outdialId, ...(below === null ? {} : { below }) }),
+  /** The shares have changed: everything is read again. */
+  reshare(): void {
+    for (const hopper of new Set([...this.withNews.values(), ...this.warm.values()])) if (hopper instanceof SharedHopper) hopper.reopen();
+  }
+
+  private make(outdialId: string): Hopper {
+    const { reads, sharing } = this;
+    const own = new OutdialHopper({
+      highestPriority: (below) => highestPriority(reads, { outdialId, ...(below === null ? {} : { below }) }),
       window: async (priority, after, limit) => {
-        const { targets, position } = await callableWindow(this.reads, { outdialId, priority, limit, ...(after ? { after } : {}) });
-        const candidates = targets.flatMap((document) => candidateOf(document) ?? []);
-        return { candidates, more: targets.length === limit, position };
+        const share = sharing === null ? {} : { idStartsWith: sharing.own() };
+        const { targets, position } = await callableWindow(reads, { outdialId, priority, limit, ...(after ? { after } : {}), ...share });
+        return { candidates: candidatesOf(targets), more: targets.length === limit, position };
       },
     });
+    if (sharing === null) return own;
+    const isOwn = (targetId: string): boolean => sharing.own().includes(targetId.charAt(0));
+    return new SharedHopper(own, {
+      isOwn,
+      othersDue: async (limit, now) => candidatesOf(await this.othersDue(outdialId, sharing.own(), limit, now)),
+      earliestDue: () => nextDue(reads, { outdialId, after: Number.MIN_SAFE_INTEGER }),
+      shown: (position) => sharing.shown(position),
+      monotonic: () => sharing.monotonic(),
+    });
+  }
+
+  private async othersDue(outdialId: string, own: string, limit: number, now: Micros): Promise<readonly Known<Target>[]> {
+    const others = [...'0123456789abcdef'].filter((digit) => !own.includes(digit)).join('');
+    const found: Known<Target>[] = [];
+    if (others === '') return found;
+    for (let below: number | null = null; found.length < limit;) {
+      const priority: number | null = await highestPriority(this.reads, { outdialId, ...(below === null ? {} : { below }) });
+      if (priority === null) break;
+      found.push(...(await lastDue(this.reads, { outdialId, priority, upTo: now, idStartsWith: others, limit: limit - found.length })));
+      below = priority;
+    }
+    return found;
   }
 }
+
+const candidatesOf = (targets: readonly Known<Target>[]): readonly Candidate[] => targets.flatMap((target) => candidateOf(target) ?? []);
 
 /** What a hopper keeps of a target that may be dialed now or later; null for one that may not. */
 export function candidateOf(known: Known<Target>): Candidate | null {

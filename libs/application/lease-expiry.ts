@@ -33,8 +33,15 @@ export class LeaseExpiry {
   private stopped = false;
   private cancelTick: () => void = () => undefined;
   private round: Promise<void> = Promise.resolve();
+  /** Attempts that were looked after and that the read models still show as due. */
+  private readonly settled = new Set<string>();
 
-  constructor(private readonly services: Services) {
+  /** `watches`: the leases are other processes', and are learned of from the read models as they fall due; else they are this process's own. */
+  constructor(
+    private readonly services: Services,
+    private readonly watches = false,
+  ) {
+    if (watches) return;
     services.streams.onCommitted((committed) => {
       this.committed(committed);
     });
@@ -42,6 +49,11 @@ export class LeaseExpiry {
 
   /** Begins with the leases that are open in the read models, which must have caught up with the log. */
   async start(): Promise<void> {
+    if (!this.watches) await this.noteOpen();
+    this.tick();
+  }
+
+  private async noteOpen(): Promise<void> {
     let after: { readonly expire: Micros; readonly id: string } | undefined;
     for (;;) {
       const { targets } = await expiringLeases(this.services.ports.reads, {
@@ -55,7 +67,6 @@ export class LeaseExpiry {
       if (targets.length < PAGE || !last || !attempt) break;
       after = { expire: attempt.tmExpire, id: last.id };
     }
-    this.tick();
   }
 
   async stop(): Promise<void> {
@@ -99,10 +110,20 @@ export class LeaseExpiry {
   private async expireDue(): Promise<void> {
     while (!this.stopped) {
       const now = this.services.ports.clock.now();
-      const due = this.queue.take(now - this.services.ports.clockSkew * 1000, ROUND);
+      const upTo = now - this.services.ports.clockSkew * 1000;
+      if (this.watches) await this.noteDue(upTo);
+      const due = this.queue.take(upTo, ROUND);
       if (due.length === 0) return;
       await this.expire(due, now);
     }
+  }
+
+  /** Takes up the leases that the read models show as due, but for those that were just ended: what they show lags a little behind. */
+  private async noteDue(upTo: Micros): Promise<void> {
+    const { targets } = await expiringLeases(this.services.ports.reads, { upTo, limit: ROUND + this.settled.size });
+    const shown = new Set(targets.map(({ state }) => attemptUnderWay(state)?.attemptId ?? ''));
+    for (const attemptId of this.settled) if (!shown.has(attemptId)) this.settled.delete(attemptId);
+    for (const { state } of targets) if (!this.settled.has(attemptUnderWay(state)?.attemptId ?? '')) this.note(state);
   }
 
   private async expire(due: readonly OpenLease[], now: Micros): Promise<void> {
@@ -116,7 +137,9 @@ export class LeaseExpiry {
       );
       outcomes.forEach((outcome, at) => {
         const lease = leases[at];
-        if (!lease || outcome.ok) return;
+        if (!lease) return;
+        if (this.watches) this.settled.add(lease.attemptId);
+        if (outcome.ok) return;
         this.services.ports.log.warn({ error: outcome.error, target_id: lease.targetId }, 'a lease could not be expired; trying again');
         this.queue.add({ ...lease, expires: now + 1_000_000 });
       });

@@ -15,6 +15,7 @@ import type { Position } from '#event-store';
 import { stateAt } from './audit';
 import type { Ports } from './engine';
 import { Hoppers } from './hoppers';
+import type { Sharing } from './hoppers';
 import type { RequestContext } from './request';
 import { OUTDIAL, OUTPLAN, Streams, TARGET } from './streams';
 import type { Known } from './streams';
@@ -30,9 +31,13 @@ export class Services {
   /** Newest write of a credential to an outdial: what that credential's queries wait for. */
   private readonly ownWrites = new LRUCache<string, Position>({ max: 10_000 });
 
-  constructor(readonly ports: Ports) {
+  /** `sharing` null: this process alone hands out leases. */
+  constructor(
+    readonly ports: Ports,
+    sharing: Sharing | null = null,
+  ) {
     this.streams = new Streams(ports.events);
-    this.hoppers = new Hoppers(ports.reads);
+    this.hoppers = new Hoppers(ports.reads, sharing);
     this.streams.onCommitted((committed) => {
       this.hoppers.committed(committed);
     });

@@ -76,6 +76,8 @@ interface Group<S> {
   /** Of the jobs on this stream, in order. */
   readonly indexes: number[];
   known: Known<S> | undefined;
+  /** `known` is what this process remembers, and others may have appended since: good enough for an append, which would tell, and for nothing else. */
+  readonly remembered?: boolean;
 }
 
 interface Decided<S, R> {
@@ -104,6 +106,8 @@ const REMEMBERED = 20_000;
  */
 export class Streams {
   private readonly memory = new LRUCache<string, Known<unknown>>({ max: REMEMBERED });
+  /** Appends that were tried, and those of them that another append came before. */
+  readonly counts = { appends: 0, appendConflicts: 0 };
   private readonly listeners: ((committed: readonly Committed[]) => void)[] = [];
 
   constructor(private readonly events: EventStore) {}
@@ -138,8 +142,7 @@ export class Streams {
     jobs.forEach((job, index) => {
       const group = groups.get(job.stream);
       if (group) group.indexes.push(index);
-      else
-        groups.set(job.stream, { stream: job.stream, kind: job.kind, indexes: [index], known: this.startingPoint(job, options.context) });
+      else groups.set(job.stream, { stream: job.stream, kind: job.kind, indexes: [index], ...this.startingPoint(job, options.context) });
     });
     const fail = (group: Group<S>, error: unknown): void => {
       for (const index of group.indexes) outcomes[index] = { ok: false, error };
@@ -156,13 +159,13 @@ export class Streams {
     return outcomes.map((outcome) => outcome ?? { ok: false, error: new Error('a job was not run') });
   }
 
-  private startingPoint<S, R>(job: Job<S, R>, context: RequestContext): Known<S> | undefined {
+  private startingPoint<S, R>(job: Job<S, R>, context: RequestContext): Pick<Group<S>, 'known' | 'remembered'> {
     // Under an Idempotency-Key it may be this very command that made the stream, before a crash: only the append can tell.
-    if (job.assumeNew && context.intent) return NOTHING;
+    if (job.assumeNew && context.intent) return { known: NOTHING };
     const remembered = this.memory.get(job.stream) as Known<S> | undefined;
     const given = job.known ?? (job.assumeNew ? NOTHING : undefined);
-    if (remembered && given) return remembered.head.revision >= given.head.revision ? remembered : given;
-    return given ?? (this.events.exclusive ? remembered : undefined);
+    if (given) return { known: remembered && remembered.head.revision >= given.head.revision ? remembered : given };
+    return remembered ? { known: remembered, remembered: !this.events.exclusive } : { known: undefined };
   }
 
   private async readUnread<S>(
@@ -192,17 +195,21 @@ export class Streams {
     options: RunOptions,
     fail: (group: Group<S>, error: unknown) => void,
   ): Promise<Group<S>[]> {
-    const pending = this.decideGroups(jobs, open, outcomes, options.context);
-    if (pending.length === 0) return [];
+    const again: Group<S>[] = [];
+    const pending = this.decideGroups(jobs, open, outcomes, options.context, again);
+    if (pending.length === 0) return again;
     const requests = pending.map(({ request }) => request);
     const answers = await this.events.append(requests, options.lane ?? 'interactive');
     const committed: Committed[] = [];
-    const again: Group<S>[] = [];
     const repeated: { readonly one: Pending<S, R>; readonly position: Position }[] = [];
     for (const [at, one] of pending.entries()) {
       const { group, decided } = one;
       const answer: AppendResult = answers[at] ?? { ok: false, error: 'StoreUnavailable' };
-      if (!answer.ok && answer.error === 'RevisionConflict') again.push(this.afterConflict(group));
+      this.counts.appends += 1;
+      if (!answer.ok && answer.error === 'RevisionConflict') {
+        this.counts.appendConflicts += 1;
+        again.push(this.afterConflict(group));
+      }
       else if (!answer.ok) fail(group, new StoreUnavailable(NOT_KNOWN));
       // What stands there was decided by the same command before a crash; what was decided now is not what was stored.
       else if (answer.repeated) repeated.push({ one, position: answer.position });
@@ -223,17 +230,22 @@ export class Streams {
     return again;
   }
 
-  /** What there is to append; groups that have nothing to append have their outcomes at once. */
+  /** What there is to append; groups that have nothing to append have their outcomes at once, or are to be read first when they were only remembered. */
   private decideGroups<S, R>(
     jobs: readonly Job<S, R>[],
     open: readonly Group<S>[],
     outcomes: (JobOutcome<R> | undefined)[],
     context: RequestContext,
+    again: Group<S>[],
   ): readonly Pending<S, R>[] {
     const pending: Pending<S, R>[] = [];
     for (const group of open) {
       const before: Known<S> = group.known ?? NOTHING;
       const decided = this.decideGroup(jobs, group, before, outcomes, context);
+      if (group.remembered && (decided.events.length === 0 || decided.results.size < group.indexes.length)) {
+        again.push({ stream: group.stream, kind: group.kind, indexes: group.indexes, known: undefined });
+        continue;
+      }
       if (decided.events.length === 0) {
         for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(before), position: null };
         continue;
@@ -252,9 +264,9 @@ export class Streams {
   private afterConflict<S>(group: Group<S>): Group<S> {
     const before = group.known ?? NOTHING;
     const newer = this.memory.get(group.stream) as Known<S> | undefined;
-    if (newer && newer.head.revision > before.head.revision) return { ...group, known: newer };
+    if (newer && newer.head.revision > before.head.revision) return { ...group, known: newer, remembered: !this.events.exclusive };
     this.memory.delete(group.stream);
-    return { ...group, known: undefined };
+    return { stream: group.stream, kind: group.kind, indexes: group.indexes, known: undefined };
   }
 
   private decideGroup<S, R>(

@@ -75,6 +75,7 @@ describe('webhooks', () => {
     heads.clear();
     targets.clear();
     deliveries = open();
+    await deliveries.start();
   });
   afterEach(async () => {
     for (const one of crashed) void one.stop();
@@ -122,7 +123,7 @@ describe('webhooks', () => {
   const told = (): readonly string[] => sent.map(({ event, message }) => `${message.targetId} ${event}`);
   const ofTarget = (id: string): readonly string[] => told().filter((one) => one.startsWith(`${id} `));
   const LIFE = (id: string): readonly string[] => [`${id} target.idle`, `${id} target.done`, `${id} target.deleted`];
-  const saved = () => deliveries.records.progress(webhook);
+  const saved = async () => (await deliveries.records.progress(webhook)).progress;
 
   test('are told of every change of their customer’s targets, each target’s in order, and of nobody else’s', async () => {
     deliveries.begin(webhook);
@@ -209,6 +210,45 @@ describe('webhooks', () => {
     await until(async () => (await saved()).parkedTotal === 1);
     expect(told()).toEqual(LIFE('t1'));
     expect((await saved()).parked).toMatchObject([{ event: 'target.done', targetId: 't1', reason: 'the endpoint answered 422' }]);
+  });
+
+  test('that another process makes, resumes and deletes are taken up, resumed and ended within a second', async () => {
+    await deliveries.stop();
+    await deliveries.start({ watches: true });
+    const elsewhere = open();
+    answer = () => ({ kind: 'failed', reason: 'away' });
+    await live('t1');
+    await elsewhere.records.create(webhook);
+    await until(() => sent.length > 0);
+    answer = () => ({ kind: 'delivered' });
+    const failed = sent.length;
+    await elsewhere.resume(webhook);
+    await until(async () => (await saved()).state === 'active' && sent.length >= failed + 3);
+    await elsewhere.records.remove(webhook);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const before = sent.length;
+    await live('t2');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(sent).toHaveLength(before);
+  });
+
+  test('are delivered by one process only: one whose cursor another has moved ends', async () => {
+    await deliveries.records.create(webhook);
+    deliveries.begin(webhook);
+    await live('t1');
+    await until(async () => (await saved()).tmLastDelivery !== null);
+    const other = open();
+    await other.start();
+    await live('t2');
+    await until(async () => sent.filter(({ message }) => message.targetId === 't2').length >= 3);
+    // One of the two saved first; the other has heard of it by its next save.
+    await live('t3');
+    await until(async () => sent.some(({ message, event }) => message.targetId === 't3' && event === 'target.deleted'));
+    await live('t4');
+    await until(async () => sent.some(({ message, event }) => message.targetId === 't4' && event === 'target.deleted'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(ofTarget('t4')).toEqual(LIFE('t4'));
+    await other.stop();
   });
 
   test('that a crash cut off miss nothing: what was not known to be delivered is sent again', async () => {

@@ -42,40 +42,58 @@ const LONGEST_PAUSE_MILLIS = 60 * 60 * 1000;
 /** An endpoint that has failed for so long is given up until somebody resumes it. */
 const PATIENCE_MICROS = 24 * 60 * 60 * 1_000_000;
 const PARKED_KEPT = 100;
+const WATCH_MILLIS = 1000;
 
 /**
  * Delivers changes of targets to webhooks: at least once, a target's in order, each webhook at its own pace with a cursor of its own that survives the process. One
  * subscription tells all of them that there is something new; each reads the log from its own cursor.
+ *
+ * One process delivers. What is asked of this very process takes effect at once; what other processes make, delete and resume, within a second, when it `watches`.
  */
 export class WebhookDeliveries {
   readonly records: WebhookRecords;
   private readonly runs = new Map<string, Run>();
-  private readonly stopping = new AbortController();
+  private resumed: ReadonlyMap<string, number> = new Map();
+  private stopping = new AbortController();
+  private delivering = false;
   private following: Promise<void> | null = null;
+  private watching: Promise<void> = Promise.resolve();
+  private cancelWatch: () => void = () => undefined;
   private delivered = 0;
 
   constructor(readonly ports: DeliveryPorts) {
     this.records = new WebhookRecords(ports.state);
   }
 
-  /** Takes up every webhook where it stopped. */
-  async start(): Promise<void> {
+  /** Takes up every webhook where it stopped. `watches`: the records are other processes' to change, too. */
+  async start({ watches = false } = {}): Promise<void> {
+    this.stopping = new AbortController();
+    this.delivering = true;
+    this.resumed = await this.records.resumes();
     for (const webhook of await this.records.list(null)) this.begin(webhook);
+    if (watches) this.watch();
   }
 
+  /** Resolves when nothing is under way any more. Can be started again. */
   async stop(): Promise<void> {
+    this.delivering = false;
     this.stopping.abort();
+    this.cancelWatch();
+    await this.watching;
     await Promise.all([...this.runs.values()].map((run) => run.stop()));
+    this.runs.clear();
     await this.following;
+    this.following = null;
   }
 
+  /** Nothing where another process delivers: it looks for itself. */
   begin(webhook: Webhook): void {
-    if (this.stopping.signal.aborted || this.runs.has(webhook.id)) return;
+    if (!this.delivering || this.runs.has(webhook.id)) return;
     this.runs.set(webhook.id, new Run(webhook, this.ports, this.records, () => (this.delivered += 1)));
     this.following ??= this.follow();
   }
 
-  /** Resolves when nothing of it is under way any more. */
+  /** Resolves when nothing of it is under way here any more. */
   async end(webhookId: string): Promise<void> {
     const run = this.runs.get(webhookId);
     this.runs.delete(webhookId);
@@ -83,14 +101,12 @@ export class WebhookDeliveries {
   }
 
   async resume(webhook: Webhook): Promise<void> {
-    await this.end(webhook.id);
-    const progress = await this.records.progress(webhook);
-    await this.records.saveProgress(webhook.id, { ...progress, state: 'active' });
-    this.begin(webhook);
+    await this.records.askToResume(webhook.id);
+    if (this.delivering) await this.look();
   }
 
   async progressOf(webhook: Webhook): Promise<WebhookProgress> {
-    return this.runs.get(webhook.id)?.progress ?? this.records.progress(webhook);
+    return this.runs.get(webhook.id)?.progress ?? (await this.records.progress(webhook)).progress;
   }
 
   /** For /metrics. */
@@ -98,6 +114,35 @@ export class WebhookDeliveries {
     const states = [...this.runs.values()].map((run) => run.progress?.state);
     const count = (state: string): number => states.filter((one) => one === state).length;
     return { webhookDeliveries: this.delivered, webhooksFailing: count('failing'), webhooksParked: count('parked') };
+  }
+
+  private watch(): void {
+    this.cancelWatch = this.ports.scheduler.after(WATCH_MILLIS, () => {
+      this.watching = this.look()
+        .catch((error: unknown) => {
+          this.ports.log.warn({ error }, 'the records of webhooks cannot be read; trying again');
+        })
+        .finally(() => {
+          if (this.delivering) this.watch();
+        });
+    });
+  }
+
+  private async look(): Promise<void> {
+    const [webhooks, resumed] = [await this.records.list(null), await this.records.resumes()];
+    const known = new Map(webhooks.map((webhook) => [webhook.id, webhook]));
+    // One that another process has displaced is taken up again from where that one is: this is the one that shall deliver.
+    for (const [id, run] of this.runs) if (!known.has(id) || run.displaced) await this.end(id);
+    for (const webhook of webhooks) {
+      const again = (resumed.get(webhook.id) ?? 0) > (this.resumed.get(webhook.id) ?? 0);
+      if (again) {
+        await this.end(webhook.id);
+        const { progress, version } = await this.records.progress(webhook);
+        await this.records.saveProgress(webhook.id, { ...progress, state: 'active' }, version);
+      }
+      this.begin(webhook);
+    }
+    this.resumed = resumed;
   }
 
   private async follow(): Promise<void> {
@@ -123,6 +168,9 @@ export class WebhookDeliveries {
 class Run {
   /** null until it was read. */
   progress: WebhookProgress | null = null;
+  /** Another process has moved the cursor; this one has ended. */
+  displaced = false;
+  private version = 0;
   private readonly stopping = new AbortController();
   private readonly ended: Promise<void>;
   private saved: Promise<void> = Promise.resolve();
@@ -160,7 +208,8 @@ class Run {
   }
 
   private async run(): Promise<void> {
-    this.progress = await this.records.progress(this.webhook);
+    const stored = await this.records.progress(this.webhook);
+    [this.progress, this.version] = [stored.progress, stored.version];
     while (!this.isOver() && this.progress.state !== 'parked') {
       this.news = false;
       try {
@@ -266,10 +315,21 @@ class Run {
     this.progress = { ...this.progress, ...changes };
     if (!save) return;
     // One after the other, each with what is newest by then: lanes end in any order.
-    this.saved = this.saved.then(() => (this.progress ? this.records.saveProgress(this.webhook.id, this.progress) : undefined));
+    this.saved = this.saved.then(() => this.save());
     const saved = this.saved;
     this.saved = saved.catch(() => undefined);
     await saved;
+  }
+
+  /** A cursor that somebody else has moved is another process's to deliver from: this one has been replaced. */
+  private async save(): Promise<void> {
+    if (this.progress === null || this.isOver()) return;
+    if (await this.records.saveProgress(this.webhook.id, this.progress, this.version)) this.version += 1;
+    else {
+      this.ports.log.warn({ webhook_id: this.webhook.id }, 'another process delivers this webhook; it ends here');
+      this.displaced = true;
+      this.stopping.abort();
+    }
   }
 
   /** Cut short when the webhook is stopped. */

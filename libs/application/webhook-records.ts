@@ -48,6 +48,12 @@ export interface WebhookProgress {
   readonly parked: readonly ParkedDelivery[];
 }
 
+/** Progress as it is stored; who changes it must have seen this version. */
+export interface StoredProgress {
+  readonly progress: WebhookProgress;
+  readonly version: number;
+}
+
 export interface WebhookStanding {
   readonly webhook: Webhook;
   readonly progress: WebhookProgress;
@@ -56,6 +62,7 @@ export interface WebhookStanding {
 const PREFIX = 'webhook/';
 const keyOf = (customerId: string, id: string): string => `${PREFIX}${customerId}/${id}`;
 const progressKey = (id: string): string => `webhook-progress/${id}`;
+const RESUMED = 'webhook-resumed/';
 
 /** Where webhooks are kept. */
 export class WebhookRecords {
@@ -80,17 +87,31 @@ export class WebhookRecords {
   async remove({ customerId, id }: Webhook): Promise<void> {
     await this.state.delete(keyOf(customerId, id));
     await this.state.delete(progressKey(id));
+    await this.state.delete(`${RESUMED}${id}`);
   }
 
-  async progress({ id, from }: Webhook): Promise<WebhookProgress> {
+  async progress({ id, from }: Webhook): Promise<StoredProgress> {
     const record = await this.state.get(progressKey(id));
-    return record
-      ? (JSON.parse(record.value) as WebhookProgress)
-      : { state: 'active', position: from, lastError: null, tmLastDelivery: null, parkedTotal: 0, parked: [] };
+    if (record) return { progress: JSON.parse(record.value) as WebhookProgress, version: record.version };
+    const progress: WebhookProgress = { state: 'active', position: from, lastError: null, tmLastDelivery: null, parkedTotal: 0, parked: [] };
+    return { progress, version: 0 };
   }
 
-  async saveProgress(id: string, progress: WebhookProgress): Promise<void> {
-    const record = await this.state.get(progressKey(id));
-    await this.state.put(progressKey(id), JSON.stringify(progress), record?.version ?? 0);
+  /** False when somebody else has saved since `version`. */
+  saveProgress(id: string, progress: WebhookProgress, version: number): Promise<boolean> {
+    return this.state.put(progressKey(id), JSON.stringify(progress), version);
+  }
+
+  /** Asks whoever delivers this webhook to take it up again at once. */
+  async askToResume(id: string): Promise<void> {
+    const asked = await this.state.get(`${RESUMED}${id}`);
+    // Lost against another who asked the same: it is asked for.
+    await this.state.put(`${RESUMED}${id}`, '{}', asked?.version ?? 0);
+  }
+
+  /** How often each webhook was asked to be taken up again. */
+  async resumes(): Promise<ReadonlyMap<string, number>> {
+    const asked = await this.state.list(RESUMED);
+    return new Map(asked.map(({ key, version }) => [key.slice(RESUMED.length), version]));
   }
 }

@@ -18,6 +18,10 @@ export interface Configuration {
   readonly dataDir: string;
   /** Of the EventStoreDB that keeps the log; undefined: the log is in DATA_DIR. */
   readonly eventStoreUrl: string | undefined;
+  /** Of the MongoDB that keeps the read models; undefined: they are in DATA_DIR. With both, several gateways and workers share the stores. */
+  readonly mongoUrl: string | undefined;
+  /** Milliseconds by which the clocks of the processes that share the stores may differ; 0 when there is one process. */
+  readonly clockSkew: number;
   readonly adminUsername: string;
   /** undefined: generated at the first start. */
   readonly adminPassword: string | undefined;
@@ -40,18 +44,25 @@ const SECRET_LENGTH = 16;
  */
 export function readConfiguration(environment: Environment): Configuration {
   const given = (name: string): string | undefined => (environment[name] === '' ? undefined : environment[name]);
-  refuseMongo(given);
+  const [eventStoreUrl, mongoUrl] = [readEventStoreUrl(given('EVENTSTORE_URL')), readMongoUrl(given('MONGODB_URL'))];
+  const clockSkew = readSkew(given('CLOCK_SKEW') ?? '2');
   const host = given('HOST') ?? '127.0.0.1';
   const port = readPort(given('PORT') ?? '3000');
   const logLevel = readLogLevel(given('LOG_LEVEL') ?? 'info');
   const webhooksMayBePrivate = readFlag('WEBHOOK_ALLOW_PRIVATE', given('WEBHOOK_ALLOW_PRIVATE') ?? 'false');
   const [jwtSecret, idSecret] = [readSecret('JWT_SECRET', given('JWT_SECRET')), readSecret('ID_SECRET', given('ID_SECRET'))];
+  if (eventStoreUrl !== undefined) {
+    requireSecret('JWT_SECRET', jwtSecret);
+    requireSecret('ID_SECRET', idSecret);
+  }
   const dataDir = prepareDataDir(given('DATA_DIR') ?? './data');
   return Object.freeze({
     host,
     port,
     dataDir,
-    eventStoreUrl: readEventStoreUrl(given('EVENTSTORE_URL')),
+    eventStoreUrl,
+    mongoUrl,
+    clockSkew: eventStoreUrl !== undefined && mongoUrl !== undefined ? clockSkew : 0,
     adminUsername: given('ADMIN_USERNAME') ?? 'admin',
     adminPassword: given('ADMIN_PASSWORD'),
     ...(jwtSecret !== undefined && idSecret !== undefined ? { jwtSecret, idSecret } : secretsOf(dataDir, jwtSecret, idSecret)),
@@ -60,14 +71,29 @@ export function readConfiguration(environment: Environment): Configuration {
   });
 }
 
-function refuseMongo(given: (name: string) => string | undefined): void {
-  if (given('MONGODB_URL') === undefined) return;
-  throw new ConfigurationError('MONGODB_URL: this release keeps its read models in DATA_DIR only; unset it.');
-}
-
 function readEventStoreUrl(url: string | undefined): string | undefined {
   if (url === undefined || /^(esdb|kurrentdb|kurrent)(\+discover)?:\/\/[^/?]+/.test(url)) return url;
   throw new ConfigurationError('EVENTSTORE_URL: must be a connection string such as esdb://admin:changeit@host:2113?tls=true.');
+}
+
+/** The URL itself stays out of the message: it may hold a password. */
+function readMongoUrl(url: string | undefined): string | undefined {
+  if (url === undefined || /^mongodb(\+srv)?:\/\/[^/?]+/.test(url)) return url;
+  throw new ConfigurationError('MONGODB_URL: must be a connection string such as mongodb://user:secret@host:27017/outdial?replicaSet=rs0.');
+}
+
+function readSkew(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d{1,3}(\.\d+)?$/.test(text) || seconds > 300) {
+    throw new ConfigurationError(`CLOCK_SKEW: must be a number of seconds from 0 to 300, not "${text}".`);
+  }
+  return seconds * 1000;
+}
+
+/** What several processes must agree on cannot be made by one of them. */
+function requireSecret(name: string, secret: string | undefined): void {
+  if (secret !== undefined) return;
+  throw new ConfigurationError(`${name}: required with EVENTSTORE_URL, the same for every process on that log; keep it with its back-ups.`);
 }
 
 function readPort(text: string): number {

@@ -14,6 +14,7 @@ export {
   getTarget,
   getTargets,
   highestPriority,
+  lastDue,
   listTargets,
   nextDue,
   openAttempts,

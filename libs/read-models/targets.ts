@@ -157,10 +157,12 @@ export async function callableWindow(
     readonly outdialId: string;
     readonly priority: number;
     readonly after?: { readonly due: Micros; readonly id: string };
+    /** Only targets whose ids begin with one of these digits: the share of one gateway. */
+    readonly idStartsWith?: string;
     readonly limit: number;
   },
 ): Promise<{ readonly targets: readonly TargetDocument[]; readonly position: Position }> {
-  const { outdialId, priority, after, limit } = request;
+  const { outdialId, priority, after, idStartsWith, limit } = request;
   const { answers, position } = await store.read([
     {
       kind: 'find',
@@ -169,11 +171,36 @@ export async function callableWindow(
         where: { outdial: outdialId, priority },
         order: { field: 'due', direction: 'ascending' },
         ...(after === undefined ? {} : { after: { value: after.due, id: after.id } }),
+        ...(idStartsWith === undefined ? {} : { idStartsWith }),
         limit,
       },
     },
   ]);
   return { targets: (answers[0]?.documents ?? []).map((stored) => documentOf(targets, stored)), position };
+}
+
+/** Idle targets of one priority that are due by `upTo`, those that became due last first, of the ids that begin with one of these digits. */
+export async function lastDue(
+  store: ReadStore,
+  request: {
+    readonly outdialId: string;
+    readonly priority: number;
+    readonly upTo: Micros;
+    readonly idStartsWith: string;
+    readonly limit: number;
+  },
+): Promise<readonly TargetDocument[]> {
+  const { outdialId, priority, upTo, idStartsWith, limit } = request;
+  const query: FindQuery = {
+    collection: COLLECTION,
+    where: { outdial: outdialId, priority },
+    range: { field: 'due', upTo },
+    order: { field: 'due', direction: 'descending' },
+    idStartsWith,
+    limit,
+  };
+  const { answers } = await store.read([{ kind: 'find', query }]);
+  return (answers[0]?.documents ?? []).map((stored) => documentOf(targets, stored));
 }
 
 /**

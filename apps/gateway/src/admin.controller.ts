@@ -22,21 +22,21 @@ export class AdminController {
   @Get()
   async status(@Headers('authorization') authorization?: string): Promise<readonly GenerationStatus[]> {
     await this.authorize(authorization);
-    return this.engine.projector.status();
+    return this.engine.projections.status();
   }
 
   @Post('rebuild')
   @HttpCode(200)
   async rebuild(@Headers('authorization') authorization?: string): Promise<{ readonly name: string }> {
     await this.authorize(authorization);
-    return { name: await this.engine.projector.rebuild() };
+    return { name: await this.engine.projections.rebuild() };
   }
 
   @Post('retry')
   @HttpCode(200)
   async retry(@Headers('authorization') authorization?: string): Promise<readonly QuarantinedDocument[]> {
     await this.authorize(authorization);
-    return this.engine.projector.retry();
+    return this.engine.projections.retry();
   }
 
   /** Answers when the generation has caught up and is live. */
@@ -44,11 +44,11 @@ export class AdminController {
   @HttpCode(200)
   async promote(@Param('name') name: string, @Headers('authorization') authorization?: string): Promise<{ readonly name: string }> {
     await this.authorize(authorization);
-    const known = await this.engine.projector.status();
+    const known = await this.engine.projections.status();
     if (!known.some((generation) => generation.name === name)) {
       throw new OutdialError('NOT_FOUND', 'GENERATION_NOT_FOUND', `There is no generation ${name}: see "projections status".`);
     }
-    await this.engine.projector.promote(name);
+    await this.engine.projections.promote(name);
     return { name };
   }
 

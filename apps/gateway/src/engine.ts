@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Provider } from '@nestjs/common';
 import {
@@ -10,7 +12,6 @@ import {
   EXPORT_HANDLERS,
   Idempotency,
   IMPORT_HANDLERS,
-  LeaseExpiry,
   LiveFeed,
   OUTDIAL_HANDLERS,
   OUTPLAN_HANDLERS,
@@ -19,22 +20,21 @@ import {
   WEBHOOK_HANDLERS,
   WebhookDeliveries,
 } from '#application';
-import type { Log, Ports, ReadinessPart, RequestContext } from '#application';
+import type { Log, Ports, ProjectionOrders, ReadinessPart, RequestContext } from '#application';
 import { decideCustomer, decideDeployment, secretFingerprint, streamOf } from '#dialing';
-import type { Micros } from '#dialing';
 import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration, Figures } from '#platform';
-import { openSqliteReadStore, READ_MODELS } from '#read-models';
+import { openReadStore, READ_MODELS } from '#read-models';
 import { auditThreads } from './audit/audits';
 import type { Audits } from './audit/audits';
-import { Projector } from './projector';
+import type { Background } from './background';
+import { OwnBackground } from './own-background';
 import { openStores } from './stores';
 import { webhookSender } from './webhook-sender';
 import { sseWording } from './wire';
+import { WorkersBackground } from './workers-background';
 
-/** Read models further behind than this make /readyz say so (the API contract, Running). */
-const LATE_MICROS = 10_000_000;
 const PURGE_MILLIS = 10 * 60 * 1000;
 
 /** Injects the running engine. */
@@ -45,7 +45,8 @@ export interface Engine {
   readonly ports: Ports;
   readonly providers: readonly Provider[];
   readonly idempotency: Idempotency;
-  readonly projector: Projector;
+  /** What the admin command line asks about the read models. */
+  readonly projections: ProjectionOrders;
   /** Live changes of targets. */
   readonly feed: LiveFeed;
   /** WEBHOOK_ALLOW_PRIVATE. */
@@ -65,68 +66,64 @@ export interface Engine {
 /** Opens the stores that the configuration names and brings the read models up to date before anything is served. */
 export async function startEngine(config: Configuration, log: Log): Promise<Engine> {
   const clock = new SystemClock();
-  // The position at the moment of the oldest append that the read models lack, to tell how late they are.
-  const lag = new Lag(() => clock.now());
-  let projector: Projector | null = null;
+  let own: OwnBackground | null = null;
   const stores = await openStores(config, {
-    onAppended: () => projector?.wake(),
+    onAppended: () => own?.wake(),
     onFatal: (error) => {
       // Nothing can be promised any more: a supervisor starts a new process, which finds everything that was acknowledged.
       log.error({ error }, 'the event store has failed; the service ends');
       process.exit(1);
     },
   });
-  const { events, state, directory } = stores;
-  const reads = openSqliteReadStore({ directory, projections: READ_MODELS });
-  let services: Services | null = null;
-  projector = new Projector({ source: stores.source, directory }, log, (progress, previous) => {
-    if (progress.generation !== previous.generation) reads.refresh();
-    lag.caughtUpTo(progress.position);
-    services?.hoppers.caughtUpTo(progress.position);
-  });
-  const ports: Ports = {
+  const { events, state, source, models, shared } = stores;
+  const reads = await openReadStore(models, READ_MODELS);
+  const basic = {
     events,
     state,
     reads,
-    projections: projector,
     clock,
     scheduler: systemScheduler,
     randomness: systemRandomness,
     idSecret: config.idSecret,
-    clockSkew: 0,
+    clockSkew: config.clockSkew,
     log,
   };
-  services = new Services(ports);
-  services.streams.onCommitted((committed) => {
+  let services: Services | null = null;
+  const onProgress = (position: Position): void => services?.hoppers.caughtUpTo(position);
+  const beside: Background = shared
+    ? new WorkersBackground(basic, reads, processName('gateway'), onProgress, () => services?.hoppers.reshare())
+    : (own = new OwnBackground({ source, models, shared }, clock, log, (position, anew) => {
+        if (anew) void reads.refresh();
+        onProgress(position);
+      }));
+  const ports: Ports = { ...basic, projections: beside.projections };
+  const running = (services = new Services(ports, beside.sharing));
+  running.streams.onCommitted((committed) => {
     const last = committed.at(-1);
-    if (last) lag.appended(last.position);
+    if (last) beside.appended(last.position);
   });
-  const expiry = new LeaseExpiry(services);
   const idempotency = new Idempotency(state, clock, systemScheduler);
-  await openDeployment(services);
-  await catchUp(projector, await events.head(), log);
   const send = webhookSender({ logId: events.logId, clock, allowPrivate: config.webhooksMayBePrivate });
   const webhooks = new WebhookDeliveries({ ...ports, send });
-  await expiry.start();
-  await webhooks.start();
+  await openDeployment(running);
+  await beside.start(running, webhooks);
   const cancelPurge = every(PURGE_MILLIS, () => {
     idempotency.purge().catch((error: unknown) => {
       log.warn({ error }, 'expired idempotency records could not be removed');
     });
   });
-  const running = { services, projector };
-  const audits = auditThreads({ source: stores.source, directory });
+  const audits = auditThreads({ source, models });
   const feed = new LiveFeed(events, systemScheduler, sseWording(events.logId), log);
   return {
     ports,
     idempotency,
-    projector,
+    projections: beside.orders,
     audits,
     feed,
     spoolDirectory: emptied(path.join(config.dataDir, 'spool')),
     webhooksMayBePrivate: config.webhooksMayBePrivate,
     providers: [
-      { provide: Services, useValue: services },
+      { provide: Services, useValue: running },
       { provide: WebhookDeliveries, useValue: webhooks },
       ...OUTDIAL_HANDLERS,
       ...OUTPLAN_HANDLERS,
@@ -137,17 +134,15 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
       ...ACCESS_HANDLERS,
       ...WEBHOOK_HANDLERS,
     ],
-    readiness: () => readiness(running, lag),
-    bootstrapAdmin: (username, password) => bootstrapAdmin(running.services, username, password),
-    figures: () => ({ projectionLagSeconds: lag.micros() / 1_000_000, streamListeners: feed.listeners, ...webhooks.figures() }),
+    readiness: async () => ({ ...(await storesReadiness(ports)), ...(await beside.readiness()) }),
+    bootstrapAdmin: (username, password) => bootstrapAdmin(running, username, password),
+    figures: () => ({ ...running.streams.counts, ...beside.figures(), streamListeners: feed.listeners }),
     async stop() {
       cancelPurge();
       feed.stop();
-      await webhooks.stop();
+      await beside.stop();
       send.close();
       await audits.stop();
-      await expiry.stop();
-      await running.projector.stop();
       await reads.close();
       await stores.close();
     },
@@ -159,30 +154,6 @@ function emptied(directory: string): string {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   return directory;
-}
-
-/** How long ago the oldest append was that the read models have not folded. */
-class Lag {
-  private pending: { readonly position: Position; readonly since: Micros }[] = [];
-
-  constructor(private readonly now: () => Micros) {}
-
-  appended(position: Position): void {
-    const now = this.now();
-    const newest = this.pending.at(-1);
-    // One note a tenth of a second is enough to say how late it is.
-    if (!newest || now - newest.since > 100_000) this.pending.push({ position, since: now });
-  }
-
-  caughtUpTo(position: Position): void {
-    const behind = this.pending.findIndex((one) => one.position > position);
-    this.pending = behind < 0 ? [] : this.pending.slice(behind);
-  }
-
-  micros(): Micros {
-    const oldest = this.pending[0];
-    return oldest ? this.now() - oldest.since : 0;
-  }
 }
 
 function every(milliseconds: number, run: () => void): () => void {
@@ -198,6 +169,9 @@ function every(milliseconds: number, run: () => void): () => void {
     cancel();
   };
 }
+
+/** For those who look after several processes: where it runs, and never the name of another. */
+export const processName = (kind: string): string => `${kind}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
 
 const systemContext = (services: Services, customerId: string): RequestContext => {
   const id = services.ports.randomness.uuid();
@@ -220,18 +194,8 @@ async function openDeployment(services: Services): Promise<void> {
   );
 }
 
-/** Read models may be behind after a crash, or missing after an upgrade: a second usually, a minute a few million events. */
-async function catchUp(projector: Projector, head: Position, log: Log): Promise<void> {
-  for (let waited = 0; !(await projector.reached(head, 1000)); waited += 1) {
-    if (projector.stopped !== null) throw new Error(`the read models cannot be built: ${projector.stopped}`);
-    if (waited % 5 === 1) log.info({ at: projector.position, head }, 'the read models are catching up with the event log');
-  }
-}
-
-async function readiness(
-  { services, projector }: { services: Services; projector: Projector },
-  lag: Lag,
-): Promise<Record<string, ReadinessPart>> {
+/** Whether the stores can be reached now. */
+export async function storesReadiness({ events, reads }: Pick<Ports, 'events' | 'reads'>): Promise<Record<string, ReadinessPart>> {
   const reach = async (probe: () => Promise<unknown>): Promise<ReadinessPart> => {
     try {
       await probe();
@@ -240,21 +204,8 @@ async function readiness(
       return { ok: false, detail: error instanceof Error ? error.message : String(error) };
     }
   };
-  const behind = lag.micros();
-  const { quarantined } = projector;
-  const seconds = (behind / 1_000_000).toFixed(1);
-  const projections: ReadinessPart =
-    projector.stopped !== null
-      ? { ok: false, detail: `stopped: ${projector.stopped}` }
-      : {
-          ok: behind < LATE_MICROS && quarantined === 0,
-          detail: quarantined > 0 ? `${quarantined} documents are quarantined` : `${seconds} s behind`,
-        };
-  return {
-    event_store: await reach(() => services.ports.events.head()),
-    read_store: await reach(() => services.ports.reads.position()),
-    projections,
-  };
+  const [event_store, read_store] = await Promise.all([reach(() => events.head()), reach(() => reads.position())]);
+  return { event_store, read_store };
 }
 
 async function bootstrapAdmin(

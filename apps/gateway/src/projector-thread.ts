@@ -1,34 +1,66 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { decodeEvent } from '#dialing';
-import { openLogReader } from '#event-store';
-import type { LogReader, LogSource } from '#event-store';
-import { openSqliteGenerations, READ_MODELS, startProjector } from '#read-models';
-import type { Projector } from '#read-models';
-import type { FromProjector, ToProjector } from './projector';
+import { openLogReader, openMongoStateStore } from '#event-store';
+import type { LogReader } from '#event-store';
+import { Presence } from '#application';
+import { systemScheduler } from '#platform';
+import { openGenerations, READ_MODELS, startProjector } from '#read-models';
+import type { Generations, Projector } from '#read-models';
+import type { FromProjector, ProjectorPlace, ToProjector } from './projector';
 
 /**
- * The thread that owns the embedded read models: it alone writes them, so that folding never stands in the way of a request. It follows the log through
+ * The thread that writes the read models: it alone does, so that folding never stands in the way of a request. It follows the log through
  * its own read-only connection and is woken after each commit; it does not poll.
  */
-const { source, directory } = workerData as { readonly source: LogSource; readonly directory: string };
+const { source, models, shared } = workerData as ProjectorPlace;
 const port = parentPort;
 if (!port) throw new Error('projector-thread is started as a worker thread');
 const tell = (message: FromProjector): void => {
   port.postMessage(message);
 };
 
-async function start(): Promise<{ readonly log: LogReader; readonly projector: Projector }> {
+interface Started {
+  readonly log: LogReader;
+  readonly projector: Projector;
+  close(): Promise<void>;
+}
+
+async function start(): Promise<Started> {
   const log = await openLogReader(source);
+  const readers = shared ? await watchReaders() : null;
+  const generations: Generations & { close(): Promise<void> } = await openGenerations(models, READ_MODELS, {
+    ...(readers === null ? {} : { usedVersions: () => Promise.resolve(readers.presence.versions) }),
+  });
   const projector = startProjector({
     log,
-    generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
+    generations,
     projections: READ_MODELS,
     decode: decodeEvent,
     onProgress: (progress) => {
       tell({ kind: 'progress', ...progress });
     },
   });
-  return { log, projector };
+  const close = async (): Promise<void> => {
+    await projector.stop();
+    await generations.close();
+    await log.close();
+    await readers?.close();
+  };
+  return { log, projector, close };
+}
+
+/** The gateways that read the models, of other releases too. */
+async function watchReaders(): Promise<{ readonly presence: Presence; close(): Promise<void> }> {
+  if (models.kind !== 'mongodb') throw new Error('only read models in MongoDB can be shared');
+  const state = await openMongoStateStore(models);
+  const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const presence = new Presence({ state, scheduler: systemScheduler, log: quiet, now: () => Date.now() }, null);
+  await presence.start();
+  const close = async (): Promise<void> => {
+    await presence.stop();
+    await state.close();
+  };
+  return { presence, close };
 }
 
 /** Orders wait for it; when it fails the thread ends, and the gateway says why. */
@@ -58,7 +90,7 @@ function wake(log: LogReader): void {
 }
 
 async function answer(message: ToProjector): Promise<unknown> {
-  const { log, projector } = await started;
+  const { log, projector, close } = await started;
   switch (message.kind) {
     case 'wake':
       wake(log);
@@ -72,8 +104,7 @@ async function answer(message: ToProjector): Promise<unknown> {
     case 'promote':
       return projector.promote(message.name);
     case 'stop':
-      await projector.stop();
-      await log.close();
+      await close();
       port?.close();
       return undefined;
   }

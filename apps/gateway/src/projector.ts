@@ -1,7 +1,16 @@
 import { Worker } from 'node:worker_threads';
-import type { Log, ProjectionProgress } from '#application';
+import type { Log, ProjectionOrders, ProjectionProgress } from '#application';
 import type { LogSource, Position } from '#event-store';
-import type { GenerationStatus, ProjectorProgress, QuarantinedDocument } from '#read-models';
+import type { GenerationStatus, ProjectorProgress, QuarantinedDocument, ReadSource } from '#read-models';
+import { Arrivals } from './arrivals';
+
+/** What the thread opens for itself. */
+export interface ProjectorPlace {
+  readonly source: LogSource;
+  readonly models: ReadSource;
+  /** Gateways elsewhere read the models, too: what they use is not removed. */
+  readonly shared: boolean;
+}
 
 /** What the gateway asks of the projector's thread; `id` where an answer is expected. */
 export type ToProjector =
@@ -16,24 +25,20 @@ export type FromProjector =
   | ({ readonly kind: 'progress' } & ProjectorProgress)
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
 
-interface Waiting {
-  readonly position: Position;
-  readonly resolve: (reached: boolean) => void;
-  readonly timer: NodeJS.Timeout;
-}
-
-/** The gateway's end of the projector's thread: how far the read models are, and the orders of the admin command line. */
-export class Projector implements ProjectionProgress {
+/** This process's end of the projector's thread: how far the read models are, and the orders of the admin command line. */
+export class Projector implements ProjectionProgress, ProjectionOrders {
   private readonly worker: Worker;
   private readonly answers = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
-  private waiting: readonly Waiting[] = [];
+  /** Told once it stands still for good. */
+  onStopped: (reason: string) => void = () => undefined;
+  private readonly arrivals = new Arrivals();
   private lastId = 0;
   private latest: ProjectorProgress = { position: '', generation: null, caughtUp: false };
   /** Set when the thread has ended by itself: the read models stand still. */
   private failure: string | null = null;
 
   constructor(
-    where: { readonly source: LogSource; readonly directory: string },
+    where: ProjectorPlace,
     private readonly log: Log,
     private readonly onProgress: (progress: ProjectorProgress, previous: ProjectorProgress) => void,
   ) {
@@ -43,6 +48,7 @@ export class Projector implements ProjectionProgress {
     });
     this.worker.on('error', (error) => {
       this.failure = error.message;
+      this.onStopped(error.message);
       this.log.error({ error }, 'the projector has stopped: the read models stand still until the service is started again');
     });
     this.worker.on('exit', () => {
@@ -71,15 +77,7 @@ export class Projector implements ProjectionProgress {
   }
 
   reached(position: Position, milliseconds: number): Promise<boolean> {
-    if (this.latest.position >= position) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.waiting = this.waiting.filter((one) => one.timer !== timer);
-        resolve(false);
-      }, milliseconds);
-      timer.unref();
-      this.waiting = [...this.waiting, { position, resolve, timer }];
-    });
+    return this.latest.position >= position ? Promise.resolve(true) : this.arrivals.wait(position, milliseconds);
   }
 
   /** There are new events. */
@@ -108,10 +106,7 @@ export class Projector implements ProjectionProgress {
 
   async stop(): Promise<void> {
     if (this.failure === null) await this.ask({ kind: 'stop' }).catch(() => undefined);
-    for (const { timer, resolve } of this.waiting) {
-      clearTimeout(timer);
-      resolve(false);
-    }
+    this.arrivals.end();
     await this.worker.terminate();
   }
 
@@ -139,14 +134,8 @@ export class Projector implements ProjectionProgress {
     const { kind: _, ...progress } = message;
     const previous = this.latest;
     this.latest = progress;
-    const arrived = this.waiting.filter(({ position }) => position <= progress.position);
-    if (arrived.length > 0) {
-      this.waiting = this.waiting.filter((one) => !arrived.includes(one));
-      for (const { timer, resolve } of arrived) {
-        clearTimeout(timer);
-        resolve(true);
-      }
-    }
+    this.arrivals.reached(progress.position);
     this.onProgress(progress, previous);
+    if (progress.stopped !== undefined) this.onStopped(progress.stopped);
   }
 }

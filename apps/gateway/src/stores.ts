@@ -1,17 +1,19 @@
 import { mkdirSync } from 'node:fs';
 import { logSource, readModelDirectory } from '#application';
-import { openEventStoreDb, openSqliteEventStore } from '#event-store';
+import { lockDirectory, openEventStoreDb, openMongoStateStore, openSqliteEventStore } from '#event-store';
 import type { EventStore, LogSource, StateStore } from '#event-store';
 import type { Configuration } from '#platform';
+import type { ReadSource } from '#read-models';
 
 /** What an engine keeps its things in. */
 export interface Stores {
   readonly events: EventStore;
   readonly state: StateStore;
-  /** For threads, which open the log for themselves. */
+  /** For threads, which open the log and the read models for themselves. */
   readonly source: LogSource;
-  /** Where the read models are. */
-  readonly directory: string;
+  readonly models: ReadSource;
+  /** Other processes use the same stores: what only one process may do is done by workers. */
+  readonly shared: boolean;
   close(): Promise<void>;
 }
 
@@ -22,26 +24,49 @@ export interface StoreListeners {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** The stores that the configuration names: the log in EventStoreDB when it has a URL; everything else in DATA_DIR. */
+/** The stores that the configuration names, each variable by itself: the log in EventStoreDB, the read models in MongoDB, and what has no URL in DATA_DIR. */
 export async function openStores(config: Configuration, listeners: StoreListeners): Promise<Stores> {
   const source = logSource(config);
+  const { mongoUrl } = config;
   if (source.kind === 'sqlite') {
     const events = await openSqliteEventStore({ directory: source.directory, ...listeners });
-    return { events, state: events.state, source, directory: source.directory, close: () => events.close() };
+    const models = modelsIn(mongoUrl, events.logId, source.directory);
+    return { events, state: events.state, source, models, shared: false, close: () => events.close() };
   }
   const events = await openEventStoreDb(source);
+  const stores = mongoUrl === undefined ? withLocalState(config, listeners, source, events) : withSharedState(config, mongoUrl, source, events);
+  return stores.catch(async (error: unknown) => {
+    await events.close();
+    throw error;
+  });
+}
+
+async function withLocalState(config: Configuration, { onFatal }: StoreListeners, source: LogSource, events: EventStore): Promise<Stores> {
   const directory = readModelDirectory(source, config.dataDir, events.logId);
   mkdirSync(directory, { recursive: true });
   // Its writer keeps the small state, and the lock that refuses a second service on the same directory; no event goes into it.
-  const local = await openSqliteEventStore({ directory, onFatal: listeners.onFatal });
-  return {
-    events,
-    state: local.state,
-    source,
-    directory,
-    async close() {
-      await events.close();
-      await local.close();
-    },
+  const local = await openSqliteEventStore({ directory, onFatal });
+  const close = async (): Promise<void> => {
+    await events.close();
+    await local.close();
   };
+  return { events, state: local.state, source, models: { kind: 'sqlite', directory }, shared: false, close };
 }
+
+/** The stores are shared; DATA_DIR, for what is spooled, is not: each process has its own. */
+async function withSharedState(config: Configuration, mongoUrl: string, source: LogSource, events: EventStore): Promise<Stores> {
+  const lock = lockDirectory(config.dataDir);
+  const state = await openMongoStateStore({ url: mongoUrl, logId: events.logId }).catch((error: unknown) => {
+    lock.release();
+    throw error;
+  });
+  const close = async (): Promise<void> => {
+    await events.close();
+    await state.close();
+    lock.release();
+  };
+  return { events, state, source, models: { kind: 'mongodb', url: mongoUrl, logId: events.logId }, shared: true, close };
+}
+
+const modelsIn = (mongoUrl: string | undefined, logId: string, directory: string): ReadSource =>
+  mongoUrl === undefined ? { kind: 'sqlite', directory } : { kind: 'mongodb', url: mongoUrl, logId };

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openLogReader } from '#event-store';
 import type { LogSource } from '#event-store';
-import { openSqliteReadStore, READ_MODELS } from '#read-models';
+import { openReadStore, READ_MODELS } from '#read-models';
+import type { ReadSource } from '#read-models';
 import { auditText } from './audit-text';
 import type { AuditTask } from './audit-text';
 import type { FromAudit } from './audits';
@@ -9,7 +10,7 @@ import type { FromAudit } from './audits';
 /** One report on a thread of its own, with its own connections: the threads that serve and write never wait for it. */
 const port = parentPort;
 if (!port) throw new Error('This is a worker thread: see audits.ts.');
-const { source, directory, task } = workerData as { readonly source: LogSource; readonly directory: string; readonly task: AuditTask };
+const { source, models, task } = workerData as { readonly source: LogSource; readonly models: ReadSource; readonly task: AuditTask };
 const tell = (message: FromAudit): void => {
   port.postMessage(message);
 };
@@ -33,7 +34,7 @@ async function send(text: string): Promise<void> {
 
 async function run(): Promise<void> {
   const log = await openLogReader(source);
-  const reads = openSqliteReadStore({ directory, projections: READ_MODELS });
+  const reads = await openReadStore(models, READ_MODELS);
   try {
     let pending = '';
     for await (const text of auditText(task, { log, reads })) {

@@ -2,6 +2,7 @@ import { on, once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { StoreUnavailable } from '#event-store';
 import type { LogSource } from '#event-store';
+import type { ReadSource } from '#read-models';
 import type { AuditTask } from './audit-text';
 
 export type FromAudit =
@@ -18,7 +19,7 @@ export interface Audits {
 }
 
 /** Reports over the log, each on a thread of its own. */
-export function auditThreads(where: { readonly source: LogSource; readonly directory: string }): Audits {
+export function auditThreads(where: { readonly source: LogSource; readonly models: ReadSource }): Audits {
   const turns = new Turns(AT_ONCE);
   const running = new Set<Worker>();
 
