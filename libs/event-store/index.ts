@@ -12,3 +12,5 @@ export {
 } from './sqlite-event-store';
 export { openEventStoreDb, type EventStoreDbOptions } from './eventstoredb-event-store';
 export { openLogReader, type LogReader, type LogSource } from './log-source';
+export { isDuplicate, MongoConnection, mongoPrefix } from './mongo-connection';
+export { openMongoStateStore } from './mongo-state-store';
