@@ -18,4 +18,5 @@ VOLUME /data
 EXPOSE 3000
 # SIGTERM reaches the service itself: it answers what it has taken, then ends.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# A gateway; a worker is `node dist/apps/worker/src/main.js`.
 CMD ["node", "dist/apps/gateway/src/main.js"]

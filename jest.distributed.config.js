@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The suites of the stores' adapters, and everything that runs the built service, on the stores that EVENTSTORE_URL names; on a stand-in when it names none.
- * What breaks a store's own files stays with the embedded run.
+ * The suites of the stores' adapters, and everything that runs the built service — as a gateway and a worker — on the servers that EVENTSTORE_URL and MONGODB_URL name; on
+ * stand-ins where they name none. What breaks a store's own files stays with the embedded run.
  */
 const [, service] = require('./jest.config.js').projects;
 
@@ -11,7 +11,7 @@ module.exports = {
   ...service,
   displayName: 'distributed',
   maxWorkers: 2,
-  testMatch: [...service.testMatch, '<rootDir>/libs/event-store/eventstoredb-*.test.ts'],
+  testMatch: [...service.testMatch, '<rootDir>/libs/{event-store,read-models}/{eventstoredb,mongo}-*.test.ts'],
   testPathIgnorePatterns: ['audit-files.test.ts'],
   globalSetup: '<rootDir>/scripts/jest-stand-ins.js',
 };

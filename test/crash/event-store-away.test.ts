@@ -1,8 +1,8 @@
 /** What a user sees while EventStoreDB is away or loses answers, and that nothing is lost, doubled or contradicted afterwards. */
-import { bodyOf, errorOf, eventually, newOutdial, nextPhone, pause, tel } from '../support/api';
-import type { Answer, Client, Outdial, WireLease } from '../support/api';
-import { AT_ONCE, verify } from '../support/dialed-list';
+import { errorOf, eventually, nextPhone, pause, tel } from '../support/api';
+import type { Answer, Client } from '../support/api';
 import type { FakeEventStoreDb } from '../support/eventstoredb/fake-eventstoredb';
+import { aList, dial, holds } from '../support/hard-times';
 import { prepareService, standIns } from '../support/service';
 import type { Service } from '../support/service';
 
@@ -36,53 +36,8 @@ interface Ready {
 }
 const ready = async (): Promise<Ready> => (await soon(service.root.get<Ready>('/readyz'))).body;
 
-/** Dials until nothing is left. Whatever is refused is asked again, under the same key. */
-async function dial(outdial: Outdial, name: string, attempts: Map<string, WireLease>): Promise<void> {
-  for (let round = 0; ; round += 1) {
-    const ask = async <T>(path: string, body: object): Promise<T> => {
-      for (let tries = 0; ; tries += 1) {
-        const key = `${name}-${round}-${path}`;
-        const answer = await api.post<T>(`${outdial.path}/${path}`, body, { headers: { 'idempotency-key': key } });
-        if (answer.status !== 503 || tries === 100) return bodyOf(answer);
-        expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
-        await pause(200);
-      }
-    };
-    const { result } = await ask<{ result: readonly WireLease[] }>('leases', { limit: 5, dialer: name });
-    if (result.length === 0) return;
-    for (const lease of result) {
-      expect(attempts.has(lease.attempt_id)).toBe(false);
-      attempts.set(lease.attempt_id, lease);
-    }
-    await ask('outcomes', {
-      outcomes: result.map(({ attempt_id, target_id }, at) => ({ attempt_id, target_id, outcome: at % 2 ? 'busy' : 'answered' })),
-    });
-  }
-}
-
-async function aList(count: number): Promise<Outdial> {
-  const outdial = await newOutdial(api, {}, { ...AT_ONCE, max_try_count_0: 2 });
-  await outdial.addAll(Array.from({ length: count }, () => ({ destination: tel(nextPhone()) })));
-  return outdial;
-}
-
-/** The record holds, agrees with the read models, and has each attempt that was handed out exactly once, with what was reported of it. */
-async function holds(outdial: Outdial, attempts: ReadonlyMap<string, WireLease>): Promise<void> {
-  await eventually(async () => expect((await outdial.progress()).targets.done).toBeGreaterThan(0));
-  await eventually(async () =>
-    expect(await verify(api, outdial)).toMatchObject({ consistent: true, differences: [], chain: { ok: true } }),
-  );
-  const { result } = bodyOf(await api.get<{ result: readonly { attempt_id: string; outcome: string | null }[] }>(`${outdial.path}/audit`));
-  const recorded = new Map(result.map(({ attempt_id, outcome }) => [attempt_id, outcome]));
-  expect(recorded.size).toBe(result.length);
-  expect([...attempts.keys()].filter((id) => !recorded.has(id))).toEqual([]);
-  // A lease whose append was in doubt for longer than its request could wait was told to nobody: nobody dials it, and it ends by its time.
-  const unheard = result.filter(({ attempt_id }) => !attempts.has(attempt_id));
-  expect(unheard.filter(({ outcome }) => outcome !== null)).toEqual([]);
-}
-
 test('while it is away requests are told so at once, and the service goes on when it is back', async () => {
-  const outdial = await aList(20);
+  const outdial = await aList(api, 20);
   const lease = await outdial.lease();
   expect(await ready()).toMatchObject({ status: 'ok', parts: { event_store: { ok: true } } });
   await events.away();
@@ -100,12 +55,12 @@ test('while it is away requests are told so at once, and the service goes on whe
   await eventually(async () => expect(await ready()).toMatchObject({ status: 'ok' }));
   expect((await outdial.report(lease, 'answered')) as object).toMatchObject({ attempt_id: lease.attempt_id });
   const attempts = new Map([[lease.attempt_id, lease]]);
-  await dial(outdial, 'after', attempts);
+  await dial([api], outdial, 'after', attempts);
   await holds(outdial, attempts);
 });
 
 test('cut for seconds while a list is dialed, answers lost, subscriptions dropped: nothing is lost, doubled or contradicted', async () => {
-  const outdial = await aList(400);
+  const outdial = await aList(api, 400);
   const attempts = new Map<string, WireLease>();
   const dialed = new AbortController();
   const trouble = (async () => {
@@ -120,7 +75,7 @@ test('cut for seconds while a list is dialed, answers lost, subscriptions droppe
       await events.back();
     }
   })();
-  await Promise.all(Array.from({ length: 6 }, (_, n) => dial(outdial, `d${n}`, attempts)));
+  await Promise.all(Array.from({ length: 6 }, (_, n) => dial([api], outdial, `d${n}`, attempts)));
   dialed.abort();
   await trouble;
   expect(attempts.size).toBeGreaterThan(400);

@@ -8,8 +8,10 @@ import path from 'node:path';
 import { bodyOf, clientAt } from './api';
 import type { Client } from './api';
 import { type FakeEventStoreDb, startFakeEventStoreDb } from './eventstoredb/fake-eventstoredb';
+import { type FakeMongoDb, startFakeMongoDb } from './mongodb/fake-mongodb';
 
 const ENTRY = path.join(__dirname, '../../dist/apps/gateway/src/main.js');
+const WORKER = path.join(__dirname, '../../dist/apps/worker/src/main.js');
 export const ADMIN = { username: 'admin', password: 'correct horse battery staple' };
 
 /** Longer than any start or orderly end should take: only a service that hangs meets it. */
@@ -33,7 +35,7 @@ export interface Service {
   start(): Promise<void>;
   /** SIGTERM; answers the exit code, null when it had to be killed. */
   stop(): Promise<number | null>;
-  /** SIGKILL: nothing is flushed, nobody is told. */
+  /** SIGKILL: nothing is flushed, nobody is told. Workers, where there are any, go on. */
   kill(): Promise<void>;
   /** A customer that nobody else uses, logged in. */
   customer(): Promise<Client>;
@@ -56,28 +58,58 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Which stores it runs on is the environment's choice, as for anybody who runs it: the same tests hold for all of them. */
 async function openStores(): Promise<Stores> {
-  const { EVENTSTORE_URL, STAND_INS } = process.env;
-  if (EVENTSTORE_URL) return { variables: { EVENTSTORE_URL, ...SECRETS }, close: () => Promise.resolve() };
-  if (STAND_INS === 'eventstoredb') return standIns();
-  return { variables: {}, close: () => Promise.resolve() };
+  const { EVENTSTORE_URL, MONGODB_URL, STAND_INS } = process.env;
+  if (EVENTSTORE_URL === undefined && STAND_INS === undefined) return { variables: {}, shared: false, close: () => Promise.resolve() };
+  const fakes = STAND_INS === undefined ? [] : STAND_INS.split(',');
+  return standIns({ events: fakes.includes('eventstoredb'), models: fakes.includes('mongodb') }, { EVENTSTORE_URL, MONGODB_URL });
 }
 
 const SECRETS = { JWT_SECRET: 'a secret for tests that signs tokens', ID_SECRET: 'a secret for tests that derives ids' };
 
-/** A log on a stand-in for EventStoreDB, with its faults. */
-export async function standIns(): Promise<Stores & { readonly events: FakeEventStoreDb }> {
-  const events = await startFakeEventStoreDb();
-  return { variables: { EVENTSTORE_URL: events.url, ...SECRETS }, events, close: () => events.close() };
+interface StandIns extends Stores {
+  readonly events: FakeEventStoreDb;
+  readonly mongo: FakeMongoDb;
+}
+
+/** Stand-ins for the servers, with their faults; where one is not asked for, what the variables say. */
+export async function standIns(which = { events: true, models: false }, variables: Variables = {}): Promise<StandIns> {
+  const events = which.events ? await startFakeEventStoreDb() : null;
+  const mongo = which.models ? await startFakeMongoDb() : null;
+  const urls = {
+    ...variables,
+    ...(events === null ? {} : { EVENTSTORE_URL: events.url }),
+    ...(mongo === null ? {} : { MONGODB_URL: mongo.url }),
+  };
+  const absent = (name: string): never => {
+    throw new Error(`this test runs on no stand-in for ${name}`);
+  };
+  return {
+    // One machine has one clock.
+    variables: { ...urls, ...SECRETS, CLOCK_SKEW: '0' },
+    shared: urls.EVENTSTORE_URL !== undefined && urls.MONGODB_URL !== undefined,
+    get events() {
+      return events ?? absent('EventStoreDB');
+    },
+    get mongo() {
+      return mongo ?? absent('MongoDB');
+    },
+    async close() {
+      await events?.close();
+      await mongo?.close();
+    },
+  };
 }
 
 export interface Stores {
   /** That say so to the service, and to any other command on the same stores. */
   readonly variables: Variables;
+  /** Several gateways and workers run on them. */
+  readonly shared: boolean;
   close(): Promise<void>;
 }
 
-function launch(dataDir: string, variables: Variables): ChildProcess {
-  const child = spawn(process.execPath, [ENTRY], {
+function launch(dataDir: string, variables: Variables, entry = ENTRY): ChildProcess {
+  const child = spawn(process.execPath, [entry], {
     // Nothing else of this environment: a variable of the developer's shell must not change what is tested.
     env: {
       PATH: process.env.PATH,
@@ -116,9 +148,60 @@ function listening(child: ChildProcess, output: () => string): Promise<string> {
   });
 }
 
+/** Where several processes share the stores a gateway listens at once, and says when its read models are up to date. */
+export async function whenReady(root: Client): Promise<void> {
+  for (const deadline = Date.now() + PATIENCE; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const { status, text } = await root.get('/readyz');
+    if (status === 200) return;
+    if (Date.now() > deadline) throw new Error(`the service does not become ready: ${text}`);
+  }
+}
+
 async function ended(child: ChildProcess): Promise<number | null> {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   return child.exitCode;
+}
+
+/** A process of a deployment, for tests that have several on the same stores. */
+export interface Process {
+  readonly url: string;
+  readonly root: Client;
+  readonly child: ChildProcess;
+  /** Everything that it has written so far. */
+  readonly output: string;
+  /** Its parts of /readyz. */
+  ready(): Promise<{ readonly status: string; readonly parts: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>> }>;
+  /** SIGTERM, or another signal; resolves when it has ended. */
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts a gateway or a worker and waits until it listens. Ended and cleaned up by whoever starts it. */
+export async function startProcess(kind: 'gateway' | 'worker', variables: Variables): Promise<Process> {
+  const dataDir = await mkdtemp(path.join(tmpdir(), `outdial-${kind}-`));
+  const child = launch(dataDir, variables, kind === 'worker' ? WORKER : ENTRY);
+  let output = '';
+  const hear = (chunk: Buffer): void => void (output += chunk.toString());
+  child.stdout?.on('data', hear);
+  child.stderr?.on('data', hear);
+  const url = await listening(child, () => output);
+  const root = clientAt(() => url, '');
+  return {
+    url,
+    root,
+    child,
+    get output() {
+      return output;
+    },
+    ready: async () => (await root.get<Awaited<ReturnType<Process['ready']>>>('/readyz')).body,
+    async end(signal = 'SIGTERM') {
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
+      const code = await ended(child);
+      clearTimeout(timer);
+      await rm(dataDir, { recursive: true, force: true });
+      return code;
+    },
+  };
 }
 
 /** A service that is not running yet, on an empty data directory; it closes the stores it is given when it is disposed of. */
@@ -128,6 +211,7 @@ export async function prepareService(variables: Variables = {}, given?: Stores):
   let child: ChildProcess | null = null;
   let url = '';
   let output = '';
+  let worker: Process | null = null;
   let admin: Client | null = null;
   const address = (): string => url;
   const root = clientAt(address, '');
@@ -170,6 +254,10 @@ export async function prepareService(variables: Variables = {}, given?: Stores):
       started.stdout?.on('data', hear);
       started.stderr?.on('data', hear);
       url = await listening(started, () => said);
+      if (stores.shared) {
+        worker ??= await startProcess('worker', { ...stores.variables, ...variables });
+        await whenReady(root);
+      }
       // Where it was not given one, the service makes a password up and tells it.
       admin ??= await logIn(ADMIN.username, /the password (\S+)/.exec(said)?.[1] ?? ADMIN.password);
     },
@@ -181,7 +269,9 @@ export async function prepareService(variables: Variables = {}, given?: Stores):
       const timer = setTimeout(() => stopping.kill('SIGKILL'), PATIENCE);
       const code = await ended(stopping);
       clearTimeout(timer);
-      return code;
+      const working = worker;
+      worker = null;
+      return (await working?.end()) ?? code;
     },
     kill,
     async customer() {
@@ -193,6 +283,8 @@ export async function prepareService(variables: Variables = {}, given?: Stores):
     },
     async dispose() {
       await kill();
+      await worker?.end('SIGKILL');
+      worker = null;
       await stores.close();
       await rm(dataDir, { recursive: true, force: true });
     },

@@ -22,6 +22,7 @@ import {
 } from '#application';
 import type { Log, Ports, ProjectionOrders, ReadinessPart, RequestContext } from '#application';
 import { decideCustomer, decideDeployment, secretFingerprint, streamOf } from '#dialing';
+import { lockDirectory } from '#event-store';
 import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration, Figures } from '#platform';
@@ -76,6 +77,8 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     },
   });
   const { events, state, source, models, shared } = stores;
+  // The stores are shared, DATA_DIR is not: what is spooled there is this gateway's alone.
+  const lock = shared ? lockDirectory(config.dataDir) : null;
   const reads = await openReadStore(models, READ_MODELS);
   const basic = {
     events,
@@ -145,6 +148,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
       await audits.stop();
       await reads.close();
       await stores.close();
+      lock?.release();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { logSource, readModelDirectory } from '#application';
-import { lockDirectory, openEventStoreDb, openMongoStateStore, openSqliteEventStore } from '#event-store';
+import { openEventStoreDb, openMongoStateStore, openSqliteEventStore } from '#event-store';
 import type { EventStore, LogSource, StateStore } from '#event-store';
 import type { Configuration } from '#platform';
 import type { ReadSource } from '#read-models';
@@ -34,7 +34,7 @@ export async function openStores(config: Configuration, listeners: StoreListener
     return { events, state: events.state, source, models, shared: false, close: () => events.close() };
   }
   const events = await openEventStoreDb(source);
-  const stores = mongoUrl === undefined ? withLocalState(config, listeners, source, events) : withSharedState(config, mongoUrl, source, events);
+  const stores = mongoUrl === undefined ? withLocalState(config, listeners, source, events) : withSharedState(mongoUrl, source, events);
   return stores.catch(async (error: unknown) => {
     await events.close();
     throw error;
@@ -53,17 +53,11 @@ async function withLocalState(config: Configuration, { onFatal }: StoreListeners
   return { events, state: local.state, source, models: { kind: 'sqlite', directory }, shared: false, close };
 }
 
-/** The stores are shared; DATA_DIR, for what is spooled, is not: each process has its own. */
-async function withSharedState(config: Configuration, mongoUrl: string, source: LogSource, events: EventStore): Promise<Stores> {
-  const lock = lockDirectory(config.dataDir);
-  const state = await openMongoStateStore({ url: mongoUrl, logId: events.logId }).catch((error: unknown) => {
-    lock.release();
-    throw error;
-  });
+async function withSharedState(mongoUrl: string, source: LogSource, events: EventStore): Promise<Stores> {
+  const state = await openMongoStateStore({ url: mongoUrl, logId: events.logId });
   const close = async (): Promise<void> => {
     await events.close();
     await state.close();
-    lock.release();
   };
   return { events, state, source, models: { kind: 'mongodb', url: mongoUrl, logId: events.logId }, shared: true, close };
 }

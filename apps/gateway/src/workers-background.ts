@@ -4,7 +4,7 @@ import { START } from '#event-store';
 import type { Position } from '#event-store';
 import type { Figures } from '#platform';
 import { READ_MODELS, versionsOf } from '#read-models';
-import type { SharedReadStore } from '#read-models';
+import type { OpenedReads } from '#read-models';
 import { Arrivals } from './arrivals';
 import { projectionsPart } from './background';
 import type { Background } from './background';
@@ -38,7 +38,7 @@ export class WorkersBackground implements Background {
 
   constructor(
     private readonly ports: FollowerPorts,
-    reads: SharedReadStore,
+    reads: OpenedReads,
     me: string,
     onProgress: (position: Position) => void,
     onShare: () => void,
@@ -125,7 +125,7 @@ class ReadModelFollower implements ProjectionProgress {
   private refreshedAt = -Infinity;
 
   constructor(
-    private readonly reads: SharedReadStore,
+    private readonly reads: OpenedReads,
     private readonly expects: () => boolean,
     private readonly log: Ports['log'],
     private readonly onProgress: (position: Position) => void,

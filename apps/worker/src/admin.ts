@@ -1,22 +1,17 @@
 import { JwtService } from '@nestjs/jwt';
 import { Command } from 'commander';
 import { decodeEvent } from '#dialing';
-import { logSource, readModelDirectory } from '#application';
-import { lockDirectory, openLogReader } from '#event-store';
-import { ADMIN_AUDIENCE, announcedService, ConfigurationError, readConfiguration } from '#platform';
+import { logSource, ordersElsewhere, readModelDirectory } from '#application';
+import type { ProjectionOrders } from '#application';
+import { lockDirectory, openLogReader, openMongoStateStore } from '#event-store';
+import { ADMIN_AUDIENCE, announcedService, ConfigurationError, readConfiguration, SystemClock, systemRandomness } from '#platform';
 import type { Configuration } from '#platform';
-import { openSqliteGenerations, READ_MODELS, startProjector } from '#read-models';
-import type { GenerationStatus, QuarantinedDocument } from '#read-models';
+import { openGenerations, READ_MODELS, startProjector } from '#read-models';
+import type { GenerationStatus } from '#read-models';
 import { verifyRecord, writeHeads } from './audit';
 
 /** The orders of `npm run admin -- projections …`, given to the running service, or to the stores themselves when there is none. */
-interface ProjectionsAdmin {
-  status(): Promise<readonly GenerationStatus[]>;
-  rebuild(): Promise<string>;
-  promote(name: string): Promise<void>;
-  retry(): Promise<readonly QuarantinedDocument[]>;
-  close(): Promise<void>;
-}
+type ProjectionsAdmin = ProjectionOrders & { close(): Promise<void> };
 
 /** A running service holds its stores alone: it is asked over HTTP, with a token that only who can read its secrets can make. */
 function overHttp(url: string, config: Configuration): ProjectionsAdmin {
@@ -42,13 +37,12 @@ async function onTheStores(config: Configuration): Promise<ProjectionsAdmin> {
   const log = await openLogReader(source);
   const directory = readModelDirectory(source, config.dataDir, log.logId);
   const lock = lockDirectory(directory);
-  const projector = startProjector({
-    log,
-    generations: openSqliteGenerations({ directory, projections: READ_MODELS }),
-    projections: READ_MODELS,
-    decode: decodeEvent,
-    onProgress: () => undefined,
-  });
+  const { mongoUrl } = config;
+  const generations = await openGenerations(
+    mongoUrl === undefined ? { kind: 'sqlite', directory } : { kind: 'mongodb', url: mongoUrl, logId: log.logId },
+    READ_MODELS,
+  );
+  const projector = startProjector({ log, generations, projections: READ_MODELS, decode: decodeEvent, onProgress: () => undefined });
   return {
     status: () => projector.status(),
     rebuild: () => projector.rebuild(),
@@ -56,10 +50,37 @@ async function onTheStores(config: Configuration): Promise<ProjectionsAdmin> {
     retry: () => projector.retry(),
     async close() {
       await projector.stop();
+      await generations.close();
       await log.close();
       lock.release();
     },
   };
+}
+
+/** Several processes share the stores: the worker that builds the read models is told through them, wherever it runs. */
+async function throughTheStores(config: Configuration, mongoUrl: string): Promise<ProjectionsAdmin> {
+  const log = await openLogReader(logSource(config));
+  const { logId } = log;
+  await log.close();
+  const state = await openMongoStateStore({ url: mongoUrl, logId });
+  const orders = ordersElsewhere({ state, clock: new SystemClock(), scheduler: KEPT_ALIVE, randomness: systemRandomness });
+  return { ...orders, close: () => state.close() };
+}
+
+/** The service's own timers let a process end; this one waits for its answer. */
+const KEPT_ALIVE = {
+  after(milliseconds: number, run: () => void): () => void {
+    const timer = setTimeout(run, milliseconds);
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+async function openAdmin(config: Configuration): Promise<ProjectionsAdmin> {
+  if (config.eventStoreUrl !== undefined && config.mongoUrl !== undefined) return throughTheStores(config, config.mongoUrl);
+  const service = announcedService(config.dataDir);
+  return service && (await isAlive(service.url)) ? overHttp(service.url, config) : onTheStores(config);
 }
 
 async function isAlive(url: string): Promise<boolean> {
@@ -71,9 +92,7 @@ async function isAlive(url: string): Promise<boolean> {
 }
 
 async function withAdmin(work: (admin: ProjectionsAdmin) => Promise<void>): Promise<void> {
-  const config = readConfiguration(process.env);
-  const service = announcedService(config.dataDir);
-  const admin = service && (await isAlive(service.url)) ? overHttp(service.url, config) : await onTheStores(config);
+  const admin = await openAdmin(readConfiguration(process.env));
   try {
     await work(admin);
   } finally {

@@ -56,7 +56,8 @@ async function start(config: Configuration, log: Logger): Promise<void> {
 async function main(): Promise<void> {
   let log: Logger | null = null;
   try {
-    const config = readConfiguration(process.env);
+    // Beside a gateway on the same machine, as the README starts them.
+    const config = readConfiguration({ ...process.env, PORT: process.env['PORT'] || '3001' });
     log = createLogger(config.logLevel);
     await start(config, log);
   } catch (error) {
