@@ -1,4 +1,4 @@
-import { ensureGeneration, nextName, planGenerations } from './generations';
+import { ensureGeneration, nextName, planGenerations, retireOthers } from './generations';
 import type { Generations, GenerationStatus } from './read-store';
 
 const VERSIONS = { targets: 2, progress: 1 };
@@ -32,6 +32,21 @@ describe('What a start does with the generations it finds', () => {
       { live: null, build: 'g4', retire: [] },
     ],
     [
+      'live ones of several releases: leaves those of the others to them, and what they are building',
+      [
+        generation('g1', { live: true, ...older }),
+        generation('g2', { live: true }),
+        generation('g3', { foreign: true, versions: { targets: 3, progress: 1 } }),
+        generation('g4', older),
+      ],
+      { live: 'g2', build: null, retire: ['g4'] },
+    ],
+    [
+      'live ones of several other releases: keeps them all, and builds its own',
+      [generation('g1', { live: true, ...older }), generation('g2', { live: true, versions: { targets: 3, progress: 1 } })],
+      { live: null, build: 'g3', retire: [] },
+    ],
+    [
       'several of those: goes on with the one that is furthest',
       [generation('g4'), generation('g5', { position: '0007' }), generation('g6', older)],
       { live: null, build: 'g5', retire: ['g4', 'g6'] },
@@ -53,6 +68,14 @@ describe('What a start does with the generations it finds', () => {
     };
     await ensureGeneration({ ...generations, open: reject, promote: reject }, VERSIONS);
     expect(retired).toEqual(['g2']);
+  });
+
+  test('what is retired after a switch is neither live, nor that of another release, nor kept by name', async () => {
+    const retired: string[] = [];
+    const found = [generation('g1', { live: true, ...older }), generation('g2', { foreign: true }), generation('g3'), generation('g4')];
+    const list = async () => found;
+    await retireOthers({ list, retire: async (name) => void retired.push(name), open: reject, promote: reject }, ['g3']);
+    expect(retired).toEqual(['g4']);
   });
 
   test('a new name is higher than any other, also than those somebody chose', () => {

@@ -2,9 +2,9 @@ import type { Generations, GenerationStatus } from './read-store';
 
 /** What a start finds, and what it therefore does. */
 export interface GenerationPlan {
-  /** The live generation, when it was built by the same versions: kept up to date. */
+  /** The live generation of the same versions: kept up to date. */
   readonly live: string | null;
-  /** Built beside it, and promoted when it has caught up: there is no live one, or one of other versions, which only its own release could keep up. */
+  /** Built beside what is there, and promoted when it has caught up: what is live is of other versions, which only their own releases could keep up. */
   readonly build: string | null;
   /** What nobody reads or builds any more. */
   readonly retire: readonly string[];
@@ -13,11 +13,10 @@ export interface GenerationPlan {
 /** Decides what to do with the generations that are there. A build that was interrupted goes on; a rebuild that was asked for beside a good one is dropped. */
 export function planGenerations(found: readonly GenerationStatus[], versions: Readonly<Record<string, number>>): GenerationPlan {
   const fits = found.filter((generation) => sameVersions(generation.versions, versions));
-  const live = found.find((generation) => generation.live);
   const kept = fits.find((generation) => generation.live);
-  if (kept !== undefined) return { live: kept.name, build: null, retire: others(found, [kept.name]) };
+  if (kept !== undefined) return { live: kept.name, build: null, retire: others(found, []) };
   const build = fits.toSorted((one, other) => (one.position < other.position ? 1 : -1))[0]?.name ?? nextName(found);
-  return { live: null, build, retire: others(found, [build, ...(live === undefined ? [] : [live.name])]) };
+  return { live: null, build, retire: others(found, [build]) };
 }
 
 /** Carries the plan's retirements out, so that a start leaves nothing behind that fills the disk. */
@@ -27,11 +26,9 @@ export async function ensureGeneration(generations: Generations, versions: Reado
   return plan;
 }
 
-/** Removes every generation but the live one and those named. */
+/** Removes every generation but those that are live, those of other releases that run, and those named. */
 export async function retireOthers(generations: Generations, keep: readonly string[]): Promise<void> {
-  const found = await generations.list();
-  const live = found.filter((generation) => generation.live).map(({ name }) => name);
-  for (const name of others(found, [...live, ...keep])) await generations.retire(name);
+  for (const name of others(await generations.list(), keep)) await generations.retire(name);
 }
 
 /** `g1`, `g2` …: higher than any that is there. */
@@ -41,7 +38,7 @@ export function nextName(found: readonly GenerationStatus[]): string {
 }
 
 const others = (found: readonly GenerationStatus[], keep: readonly string[]): readonly string[] =>
-  found.map(({ name }) => name).filter((name) => !keep.includes(name));
+  found.filter(({ name, live, foreign = false }) => !live && !foreign && !keep.includes(name)).map(({ name }) => name);
 
 export const sameVersions = (one: Readonly<Record<string, number>>, other: Readonly<Record<string, number>>): boolean => {
   const names = Object.keys(one);

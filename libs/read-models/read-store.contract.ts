@@ -276,6 +276,16 @@ export function readStoreContract(name: string, open: () => Promise<OpenedReadSt
         expect(await find({ where: { owner: 'o' }, order: { field: 'rank', direction: 'descending' }, limit: 10 })).toEqual(['a']);
       });
 
+      test('only those whose id starts with one of some digits, also while a page goes on', async () => {
+        const ids = ['0a', '3b', '4c', 'ad', 'ae', 'bf'];
+        await write(...ids.map((id) => thing(id, 1, { owner: 'o', rank: 1 })));
+        const query = { where: { owner: 'o' }, order: { field: 'rank', direction: 'ascending' }, idStartsWith: '03a', limit: 3 } as const;
+        expect(await find(query)).toEqual(['0a', '3b', 'ad']);
+        expect(await find({ ...query, after: { value: 1, id: 'ad' } })).toEqual(['ae']);
+        expect(await find({ ...query, idStartsWith: '' })).toEqual([]);
+        await expect(find({ ...query, idStartsWith: '0-9' })).rejects.toThrow('hex digits');
+      });
+
       test('a query that no index serves is refused', async () => {
         await write();
         await expect(find({ where: { kind: 'k' }, limit: 10 })).rejects.toThrow('index');
@@ -301,7 +311,9 @@ export function readStoreContract(name: string, open: () => Promise<OpenedReadSt
               for (const query of asked) {
                 expect(await find(query)).toEqual(byHand(held, query));
                 const { answers } = await opened.reads.read([{ kind: 'count', query: { collection: 'things', ...query } }]);
-                expect(answers[0]?.count).toBe(byHand(held, { ...query, after: undefined, limit: Infinity }).length);
+                expect(answers[0]?.count).toBe(
+                  byHand(held, { ...query, after: undefined, idStartsWith: undefined, limit: Infinity }).length,
+                );
               }
             },
           ),
@@ -353,6 +365,7 @@ function shaped(where: Record<string, fc.Arbitrary<string | number | null>>, sor
       range: range(sorted),
       order: fc.record({ field: fc.constant(sorted), direction }),
       after,
+      idStartsWith: fc.constantFrom('', 'a', 'bdf', '0ace'),
       limit: fc.nat({ max: 12 }),
     },
     { requiredKeys: ['where', 'order', 'limit'] },
@@ -362,9 +375,9 @@ function shaped(where: Record<string, fc.Arbitrary<string | number | null>>, sor
 /** The same answer from a list. */
 function byHand(
   held: ReadonlyMap<string, StoredDocument>,
-  query: Omit<Asked, 'after'> & { readonly after?: FindQuery['after'] | undefined },
+  query: Omit<Asked, 'after' | 'idStartsWith'> & { readonly [Key in 'after' | 'idStartsWith']?: FindQuery[Key] | undefined },
 ): readonly string[] {
-  const { where, order, limit } = query;
+  const { where, order, idStartsWith, limit } = query;
   const value = (one: StoredDocument, field: string): number | null => (one.fields[field] as number | null | undefined) ?? null;
   const sorts = order === undefined ? [] : [order.field, ...(order.then === undefined ? [] : [order.then])];
   const matches = (one: StoredDocument): boolean =>
@@ -382,7 +395,10 @@ function byHand(
   return Array.from(held.values())
     .filter(
       (one) =>
-        matches(one) && sorts.every((field) => value(one, field) !== null) && within(value(one, query.range?.field ?? ''), query.range),
+        matches(one) &&
+        (idStartsWith === undefined || idStartsWith.includes(one.id.charAt(0))) &&
+        sorts.every((field) => value(one, field) !== null) &&
+        within(value(one, query.range?.field ?? ''), query.range),
     )
     .filter(
       (one) =>

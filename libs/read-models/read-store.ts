@@ -74,6 +74,8 @@ export interface FindQuery {
   readonly idStartsWith?: string;
   /** Continues strictly after the row with this field value and id in that order (no id: after all rows with that value). Not with `then`. */
   readonly after?: { readonly value: string | number; readonly id?: string };
+  /** Hex digits, such as `03ab`: only documents whose id starts with one of them. Gateways share an outdial's targets by it. */
+  readonly idStartsWith?: string;
   readonly limit: number;
 }
 
@@ -105,7 +107,10 @@ export interface GenerationStatus {
   readonly name: string;
   /** Projection name → version it was built with. */
   readonly versions: Readonly<Record<string, number>>;
+  /** Readers of these versions use it. Where several releases run at once, each has a live one. */
   readonly live: boolean;
+  /** Of other versions than those this was opened for, and a running release has them: it is that release's to build and to retire. */
+  readonly foreign?: boolean;
   readonly position: Position;
   /** Documents marked because an event could not be folded. */
   readonly quarantined: number;
@@ -145,8 +150,8 @@ export interface Generations {
   list(): Promise<readonly GenerationStatus[]>;
   /** Opens an existing generation, or makes an empty one of these versions; rejects when it exists with others. */
   open(name: string, versions: Readonly<Record<string, number>>): Promise<GenerationWriter>;
-  /** Makes it the one that readers use, atomically. Rejects when it is not prepared. */
+  /** Makes it the one that readers of its versions use, atomically. Rejects when it is not prepared. */
   promote(name: string): Promise<void>;
-  /** Removes it, its writer closed; nothing when it is not there. Rejects for the live one. */
+  /** Removes it, its writer closed; nothing when it is not there. Rejects for a live one. */
   retire(name: string): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { idStarts, indexFor, sortedBy, type Rows } from './index-choice';
 import type { CollectionSchema, FindQuery, IndexSchema } from './read-store';
 
 /**
@@ -111,6 +112,11 @@ export function findSql(schema: CollectionSchema, query: FindQuery): SqlQuery {
       parameters.push(after.value, after.id);
     }
   }
+  if (query.idStartsWith !== undefined) {
+    const starts = idStarts(query.idStartsWith);
+    conditions.push(`substr(${column('id')}, 1, 1) IN (${starts.map(() => '?').join(', ')})`);
+    parameters.push(...starts);
+  }
   parameters.push(query.limit);
   const by = sorted.length === 0 ? '' : ` ORDER BY ${sorted.map((name) => `${name}${backwards}`).join(', ')}`;
   return { sql: `SELECT ${DOCUMENT} FROM ${from}${whereSql(conditions)}${by} LIMIT ?`, parameters };
@@ -124,15 +130,11 @@ export function countSql(schema: CollectionSchema, query: Pick<FindQuery, 'colle
 
 const whereSql = (conditions: readonly string[]): string => (conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`);
 
-type Rows = Pick<FindQuery, 'collection' | 'where' | 'range' | 'order'>;
-
 function rowsOf(
   schema: CollectionSchema,
   query: Rows,
 ): { from: string; conditions: string[]; parameters: (string | number)[]; column: (field: string) => string } {
-  const at = indexFor(schema, query);
-  const index = schema.indexes[at];
-  if (index === undefined) throw new Error(`No index of ${schema.name} serves ${JSON.stringify(query)}.`);
+  const { at, index } = indexFor(schema, query);
   const aside = textsOf(schema, index) !== undefined;
   const column = (field: string): string =>
     aside && (field === 'id' || index.fields.includes(field)) ? `s.${quoted(field)}` : `t.${quoted(field)}`;
@@ -156,34 +158,4 @@ function rowsOf(
   const table = `${quoted(schema.name)} t`;
   const name = indexName(schema, at);
   return { from: aside ? `${name} s CROSS JOIN ${table} ON t.row = s.row` : `${table} INDEXED BY ${name}`, conditions, parameters, column };
-}
-
-const sortedBy = ({ order, range }: Rows): readonly string[] => {
-  if (order !== undefined) return order.then === undefined ? [order.field] : [order.field, order.then];
-  return range === undefined ? [] : [range.field];
-};
-
-/** The rule of `FindQuery`: the index that covers the most `where` fields and then the order, the first declared of equals; -1 when there is none. */
-function indexFor(schema: CollectionSchema, query: Rows): number {
-  const sorted = sortedBy(query);
-  if (query.range !== undefined && query.range.field !== sorted[0]) return -1;
-  let best = -1;
-  let covered = -1;
-  const asked = Object.keys(query.where);
-  for (const [at, index] of schema.indexes.entries()) {
-    const filters = index.fields.slice(0, index.fields.length - sorted.length);
-    const serves =
-      sorted.every((field, i) => index.fields[filters.length + i] === field) &&
-      filters.every((field) => query.where[field] !== undefined && (query.where[field] !== null || !index.sparse)) &&
-      // What is left of `where` is compared with the row; a field of many values is not in it.
-      asked.every((field) => filters.includes(field) || schema.fields[field] !== 'texts') &&
-      index.fields.length >= sorted.length &&
-      // An order alone would be walked from its beginning until enough rows fit.
-      (filters.length > 0 || asked.length === 0);
-    if (serves && filters.length > covered) {
-      best = at;
-      covered = filters.length;
-    }
-  }
-  return best;
 }
