@@ -70,8 +70,6 @@ export interface FindQuery {
    * Documents that lack one of these fields are left out. Without an order they come in any.
    */
   readonly order?: { readonly field: string; readonly then?: string; readonly direction: 'ascending' | 'descending' };
-  /** Hex digits, such as `03ab`: only documents whose id begins with one of them. */
-  readonly idStartsWith?: string;
   /** Continues strictly after the row with this field value and id in that order (no id: after all rows with that value). Not with `then`. */
   readonly after?: { readonly value: string | number; readonly id?: string };
   /** Hex digits, such as `03ab`: only documents whose id starts with one of them. Gateways share an outdial's targets by it. */
