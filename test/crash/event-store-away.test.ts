@@ -1,6 +1,6 @@
 /** What a user sees while EventStoreDB is away or loses answers, and that nothing is lost, doubled or contradicted afterwards. */
 import { errorOf, eventually, nextPhone, pause, tel } from '../support/api';
-import type { Answer, Client } from '../support/api';
+import type { Answer, Client, WireLease } from '../support/api';
 import type { FakeEventStoreDb } from '../support/eventstoredb/fake-eventstoredb';
 import { aList, dial, holds } from '../support/hard-times';
 import { prepareService, standIns } from '../support/service';
