@@ -4,18 +4,13 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { START } from '#event-store';
 import { versionsOf, type AnyProjection } from './projection';
-import { getProgress } from './progress';
+import { operationsOf, READ_MODEL_QUERIES } from './queries.contract';
 import { READ_MODELS } from './read-models';
 import { CONTRACT_MODELS, readStoreContract, type OpenedReadStore } from './read-store.contract';
-import type { GenerationWriter, ReadOperation, ReadStore } from './read-store';
-import { listAccessKeys } from './access-keys';
-import { listCustomers } from './customers';
-import { listOutdials } from './outdials';
-import { listOutplans } from './outplans';
+import type { GenerationWriter, ReadOperation } from './read-store';
 import { openSqliteGenerations } from './sqlite-generations';
 import { openSqliteReadStore } from './sqlite-read-store';
 import { countSql, findSql, getSql } from './sqlite-schema';
-import { callableWindow, expiringLeases, highestPriority, listTargets, nextDue, openAttempts } from './targets';
 
 const folders: string[] = [];
 const folder = (): string => {
@@ -47,42 +42,6 @@ async function live(directory: string, name: string, projections: readonly AnyPr
 }
 
 describe('Queries of the read models', () => {
-  const page = { pageSize: 10, after: null };
-  const later = { pageSize: 10, after: { value: 1, id: 'x' } };
-  const bare = { pageSize: 10, after: { value: 1 } };
-  const cases: readonly [string, (store: ReadStore) => Promise<unknown>][] = [
-    ['targets by id', (store) => store.read([{ kind: 'get', collection: 'targets', ids: ['t'] }])],
-    ...(
-      [
-        ['all', {}],
-        ['by status', { status: 'idle' }],
-        ['by external id', { externalId: 'x' }],
-        ['by address', { address: 'tel:+1' }],
-        ['by all of these', { status: 'idle', externalId: 'x', address: 'tel:+1' }],
-      ] as const
-    ).flatMap(([name, filter]): [string, (store: ReadStore) => Promise<unknown>][] => [
-      [`first page of the targets, ${name}`, (store) => listTargets(store, { outdialId: 'o', ...filter, ...page })],
-      [`later page of the targets, ${name}`, (store) => listTargets(store, { outdialId: 'o', ...filter, ...later })],
-      [`page of the targets before a bare moment, ${name}`, (store) => listTargets(store, { outdialId: 'o', ...filter, ...bare })],
-    ]),
-    ['first window of a priority', (store) => callableWindow(store, { outdialId: 'o', priority: 0, limit: 10 })],
-    [
-      'later window of a priority',
-      (store) => callableWindow(store, { outdialId: 'o', priority: 0, after: { due: 1, id: 'x' }, limit: 10 }),
-    ],
-    ['highest priority', (store) => highestPriority(store, { outdialId: 'o' })],
-    ['next lower priority', (store) => highestPriority(store, { outdialId: 'o', below: 5 })],
-    ['what is due next', (store) => nextDue(store, { outdialId: 'o', after: 1 })],
-    ['open attempts', (store) => openAttempts(store, { outdialId: 'o', ...later })],
-    ['open attempts of a dialer', (store) => openAttempts(store, { outdialId: 'o', dialer: 'd', ...later })],
-    ['expiring leases', (store) => expiringLeases(store, { upTo: 5, limit: 10 })],
-    ['more expiring leases', (store) => expiringLeases(store, { upTo: 5, after: { expire: 1, id: 'x' }, limit: 10 })],
-    ['progress', (store) => getProgress(store, { outdialId: 'o', mode: 'active', now: 90_000_000 })],
-    ['outdials', (store) => listOutdials(store, { customerId: 'c', ...later })],
-    ['outplans', (store) => listOutplans(store, { customerId: 'c', ...later })],
-    ['customers', (store) => listCustomers(store, later)],
-    ['access keys', (store) => listAccessKeys(store, { customerId: 'c', ...later })],
-  ];
   const schemas = new Map(READ_MODELS.map(({ schema }) => [schema.name, schema]));
   let directory: string;
   let db: Database.Database;
@@ -107,16 +66,8 @@ describe('Queries of the read models', () => {
     return rows.map(({ detail }) => detail);
   }
 
-  test.each(cases)('%s: answered by seeking in an index, in its order', async (_, ask) => {
-    const asked: ReadOperation[] = [];
-    await ask({
-      read: async (operations) => {
-        asked.push(...operations);
-        return { answers: operations.map(() => ({ documents: [], count: 0 })), position: START };
-      },
-      position: async () => START,
-      close: async () => undefined,
-    });
+  test.each(READ_MODEL_QUERIES)('%s: answered by seeking in an index, in its order', async (_, ask) => {
+    const asked = await operationsOf(ask);
     expect(asked.length).toBeGreaterThan(0);
     for (const step of asked.flatMap(planOf)) {
       expect(step).toMatch(/^SEARCH /);
