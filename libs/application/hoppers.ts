@@ -5,6 +5,7 @@ import type { ReadStore } from '#read-models';
 import type { Position } from '#event-store';
 import { OutdialHopper } from './hopper';
 import type { Candidate, Hopper } from './hopper';
+import { DIGITS } from './presence';
 import { SharedHopper } from './shared-hopper';
 import { TARGET } from './streams';
 import type { Committed, Known } from './streams';
@@ -89,7 +90,7 @@ export class Hoppers {
   }
 
   private async othersDue(outdialId: string, own: string, limit: number, now: Micros): Promise<readonly Known<Target>[]> {
-    const others = [...'0123456789abcdef'].filter((digit) => !own.includes(digit)).join('');
+    const others = DIGITS.filter((digit) => !own.includes(digit)).join('');
     const found: Known<Target>[] = [];
     if (others === '') return found;
     for (let below: number | null = null; found.length < limit;) {

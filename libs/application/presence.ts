@@ -4,7 +4,7 @@ import { BEAT_MILLIS, OWNER_PREFIX, STILL_LOOKS } from './ownership';
 import type { OwnerRecord } from './ownership';
 
 /** First digits of a target's id: the buckets that gateways share an outdial's targets by. */
-const DIGITS = [...'0123456789abcdef'];
+export const DIGITS: readonly string[] = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 const GATEWAY_PREFIX = 'gateway/';
 const EXPIRES_MILLIS = 60 * 60 * 1000;
 

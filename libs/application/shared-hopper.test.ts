@@ -70,9 +70,7 @@ class Gateway {
         },
         window: async (priority, after, limit) => {
           const mine = world.rows(priority).filter(({ targetId }) => this.own.includes(targetId.charAt(0)));
-          const found = mine.filter(
-            (one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.id),
-          );
+          const found = mine.filter((one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.id));
           return { candidates: found.slice(0, limit), more: found.length >= limit, position: world.position };
         },
       },
@@ -166,7 +164,10 @@ describe('a hopper that shares an outdial', () => {
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('add' as const), by: fc.option(fc.nat(1)), n: fc.nat(60), due: fc.nat(20) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('project' as const), events: fc.nat(8) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), milliseconds: fc.constantFrom(50, 200, 1500) }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant('reshare' as const), to: fc.constantFrom(HALVES, [HALVES[1], HALVES[0]], [DIGITS, '']) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant('reshare' as const), to: fc.constantFrom(HALVES, [HALVES[1], HALVES[0]], [DIGITS, '']) }),
+      },
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 6 }), async (steps, rows) => {

@@ -209,8 +209,7 @@ export class Streams {
       if (!answer.ok && answer.error === 'RevisionConflict') {
         this.counts.appendConflicts += 1;
         again.push(this.afterConflict(group));
-      }
-      else if (!answer.ok) fail(group, new StoreUnavailable(NOT_KNOWN));
+      } else if (!answer.ok) fail(group, new StoreUnavailable(NOT_KNOWN));
       // What stands there was decided by the same command before a crash; what was decided now is not what was stored.
       else if (answer.repeated) repeated.push({ one, position: answer.position });
       else {

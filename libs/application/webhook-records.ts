@@ -93,7 +93,14 @@ export class WebhookRecords {
   async progress({ id, from }: Webhook): Promise<StoredProgress> {
     const record = await this.state.get(progressKey(id));
     if (record) return { progress: JSON.parse(record.value) as WebhookProgress, version: record.version };
-    const progress: WebhookProgress = { state: 'active', position: from, lastError: null, tmLastDelivery: null, parkedTotal: 0, parked: [] };
+    const progress: WebhookProgress = {
+      state: 'active',
+      position: from,
+      lastError: null,
+      tmLastDelivery: null,
+      parkedTotal: 0,
+      parked: [],
+    };
     return { progress, version: 0 };
   }
 

@@ -136,7 +136,13 @@ test('MongoDB is cut before, within and after writes, and away: lists say so qui
   const trouble = (async () => {
     for (let round = 0; round < 16; round += 1) {
       await pause(250);
-      Object.assign(mongo.faults, { cutAfter: 1, cutBefore: 1, cutWithin: [round % 7, 1], notPrimary: round % 2, writeConcernErrors: round % 2 });
+      Object.assign(mongo.faults, {
+        cutAfter: 1,
+        cutBefore: 1,
+        cutWithin: [round % 7, 1],
+        notPrimary: round % 2,
+        writeConcernErrors: round % 2,
+      });
       if (round % 8 !== 5) continue;
       await mongo.away();
       expect(errorOf(await soon(api.get(`${outdial.path}/progress`)), 503).status).toBe('UNAVAILABLE');
@@ -149,7 +155,7 @@ test('MongoDB is cut before, within and after writes, and away: lists say so qui
         event_store: true,
       });
       // A report needs the log alone.
-      expect((await soon(api.get(`${outdial.path}`))).status).toBe(200);
+      expect((await soon(api.get(outdial.path))).status).toBe(200);
       await mongo.back();
     }
   })();
@@ -194,7 +200,8 @@ test('a worker is killed between the documents and the checkpoint, again and aga
     const documents = mongo.count('update');
     // Its documents have come and are answered a moment later; the checkpoint comes after that.
     await eventually(async () => {
-      if (mongo.count('update') === documents || !String(mongo.last('update')?.update).endsWith('_targets')) throw new Error('no documents yet');
+      if (mongo.count('update') === documents || !String(mongo.last('update')?.update).endsWith('_targets'))
+        throw new Error('no documents yet');
     }, 10_000).catch(() => undefined);
     await owner.end('SIGKILL');
     mongo.faults.delayMs = 0;
@@ -255,7 +262,8 @@ test('without a worker targets are handed out as ever, /readyz says what is miss
   await eventually(async () => {
     const { status, parts } = await deployment.gateways[0]!.ready();
     expect(status).toBe('unavailable');
-    expect(parts.workers).toMatchObject({ ok: false, detail: expect.stringMatching(/^no worker does projections-.*, expiry, webhooks$/) });
+    expect(parts.workers?.ok).toBe(false);
+    expect(parts.workers?.detail).toMatch(/^no worker does projections-.*, expiry, webhooks$/);
   });
   expect(await metric(deployment.gateways[0]!, 'outdial_work_without_owner')).toBe(3);
   await deployment.add('worker');
@@ -280,7 +288,8 @@ test('webhooks are delivered by a worker, also after it was killed, and end when
     const url = `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/`;
     const { id } = bodyOf(await api.post<{ id: string }>('/webhooks', { url }), 201);
     const outdial = await aList(other, 1);
-    const heard = (target: string): readonly string[] => told.filter(({ data }) => data.target_id === target).map(({ data }) => data.status);
+    const heard = (target: string): readonly string[] =>
+      told.filter(({ data }) => data.target_id === target).map(({ data }) => data.status);
     await eventually(async () => expect(told.map(({ data }) => data.status)).toEqual(['idle']));
     const lease = await outdial.lease();
     await eventually(async () => expect(heard(lease.target_id)).toEqual(['idle', 'progressing']));

@@ -170,7 +170,10 @@ export interface Process {
   /** Everything that it has written so far. */
   readonly output: string;
   /** Its parts of /readyz. */
-  ready(): Promise<{ readonly status: string; readonly parts: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>> }>;
+  ready(): Promise<{
+    readonly status: string;
+    readonly parts: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>;
+  }>;
   /** SIGTERM, or another signal; resolves when it has ended. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }

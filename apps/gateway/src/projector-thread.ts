@@ -90,7 +90,8 @@ function wake(log: LogReader): void {
 }
 
 async function answer(message: ToProjector): Promise<unknown> {
-  const { log, projector, close } = await started;
+  const running = await started;
+  const { log, projector } = running;
   switch (message.kind) {
     case 'wake':
       wake(log);
@@ -104,7 +105,7 @@ async function answer(message: ToProjector): Promise<unknown> {
     case 'promote':
       return projector.promote(message.name);
     case 'stop':
-      await close();
+      await running.close();
       port?.close();
       return undefined;
   }

@@ -50,10 +50,15 @@ export class WorkersBackground implements Background {
       { id: me, versions: versionsOf(READ_MODELS) },
       onShare,
     );
-    this.follower = new ReadModelFollower(reads, () => this.lag.any, ports.log, (position) => {
-      this.lag.caughtUpTo(position);
-      onProgress(position);
-    });
+    this.follower = new ReadModelFollower(
+      reads,
+      () => this.lag.any,
+      ports.log,
+      (position) => {
+        this.lag.caughtUpTo(position);
+        onProgress(position);
+      },
+    );
     this.projections = this.follower;
     this.sharing = {
       own: () => this.presence.share.own,
@@ -95,7 +100,8 @@ export class WorkersBackground implements Background {
   private projectionsPart(owner: OwnerRecord | undefined): ReadinessPart {
     const { position } = this.follower;
     const report = (owner?.report ?? null) as ProjectionsReport | null;
-    if (position < this.begun) return { ok: false, detail: `catching up: at ${position === START ? 'the beginning' : position} of ${this.begun}` };
+    if (position < this.begun)
+      return { ok: false, detail: `catching up: at ${position === START ? 'the beginning' : position} of ${this.begun}` };
     return projectionsPart({
       stopped: report?.stopped ?? null,
       quarantined: report?.quarantined ?? 0,
@@ -111,7 +117,8 @@ function workersPart(owners: ReadonlyMap<string, OwnerRecord>): ReadinessPart {
     const record = owners.get(name);
     return record ? [`${name}: ${record.owner ?? ''} (term ${record.epoch})`] : [];
   });
-  if (missing.length > 0) return { ok: false, detail: `no worker does ${missing.join(', ')}${told.length > 0 ? `; ${told.join('; ')}` : ''}` };
+  if (missing.length > 0)
+    return { ok: false, detail: `no worker does ${missing.join(', ')}${told.length > 0 ? `; ${told.join('; ')}` : ''}` };
   return { ok: true, detail: told.join('; ') };
 }
 
