@@ -20,6 +20,8 @@ export interface FakeEventStoreDb {
     loseRequests: number;
     /** Appends that never get an answer, though they are made. */
     silent: number;
+    /** Milliseconds before an append or a read is answered. */
+    delayMs: number;
   };
   /** How many appends came, counting those made again. */
   readonly appends: () => number;
@@ -50,7 +52,8 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
   const log: Stored[] = [];
   const streams = new Map<string, Stored[]>();
   const following = new Set<{ readonly call: Reading; readonly wake: () => void }>();
-  const faults = { loseAnswers: 0, loseRequests: 0, silent: 0 };
+  const faults = { loseAnswers: 0, loseRequests: 0, silent: 0, delayMs: 0 };
+  const later = (run: () => void): void => void (faults.delayMs > 0 ? setTimeout(run, faults.delayMs) : run());
   let appends = 0;
 
   function append(
@@ -95,7 +98,10 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
       else if (faults.loseAnswers > 0) {
         faults.loseAnswers -= 1;
         call.emit('error', unavailable);
-      } else call.write(last ? made(request, last) : conflict(request, (streams.get(name)?.length ?? 0) - 1));
+      } else {
+        const answered = last ? made(request, last) : conflict(request, (streams.get(name)?.length ?? 0) - 1);
+        later(() => void (call.writable && call.write(answered)));
+      }
     });
   }
 
@@ -110,6 +116,10 @@ export async function startFakeEventStoreDb(): Promise<FakeEventStoreDb> {
       follow(call, from, wanted);
       return;
     }
+    later(() => answerRead(call, options, from, wanted));
+  }
+
+  function answerRead(call: Reading, options: ReadReq.Options, from: number, wanted: (event: Stored) => boolean): void {
     const count = Number(options.getCount());
     const which = options.getStream();
     if (which) {
