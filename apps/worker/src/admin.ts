@@ -9,6 +9,8 @@ import type { Configuration } from '#platform';
 import { openGenerations, READ_MODELS, startProjector } from '#read-models';
 import type { GenerationStatus } from '#read-models';
 import { verifyRecord, writeHeads } from './audit';
+import { copyDeployment, copyReport } from './copy';
+import type { CopyOrder } from './copy';
 
 /** The orders of `npm run admin -- projections …`, given to the running service, or to the stores themselves when there is none. */
 type ProjectionsAdmin = ProjectionOrders & { close(): Promise<void> };
@@ -174,6 +176,15 @@ audit
     await writeHeads(readConfiguration(process.env), line);
   });
 
+program
+  .command('copy')
+  .description('copy the embedded log of DATA_DIR, and its webhooks, into an EventStoreDB; see docs/moving.md')
+  .requiredOption('--to <url>', 'connection string of an EventStoreDB without an Outdial log')
+  .option('--state-to <url>', 'connection string of the MongoDB that will be MONGODB_URL: webhooks go there instead of staying in DATA_DIR')
+  .action(async (order: CopyOrder) => {
+    const config = readConfiguration(process.env);
+    copyReport(await copyDeployment(config, order), order, config).forEach(line);
+  });
 program.parseAsync().catch((error: unknown) => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const hint = code === 'DirectoryLocked' ? ' A service that does not answer holds the stores.' : '';
