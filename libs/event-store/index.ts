@@ -16,3 +16,4 @@ export { isDuplicate, MongoConnection, mongoPrefix } from './mongo-connection';
 export { openMongoStateStore } from './mongo-state-store';
 export { CopyUnfinished, logsContinuedBy } from './log-copy-marks';
 export { copyLog, CopyRefused, type CopyLimits, type CopyProgress, type LogCopy } from './log-copy';
+export { backUpSqliteStore } from './sqlite-backup';

@@ -9,6 +9,7 @@ import type { Configuration } from '#platform';
 import { openGenerations, READ_MODELS, startProjector } from '#read-models';
 import type { GenerationStatus } from '#read-models';
 import { verifyRecord, writeHeads } from './audit';
+import { backUp } from './backup';
 import { copyDeployment, copyReport } from './copy';
 import type { CopyOrder } from './copy';
 
@@ -185,6 +186,16 @@ program
     const config = readConfiguration(process.env);
     copyReport(await copyDeployment(config, order), order, config).forEach(line);
   });
+program
+  .command('backup <folder>')
+  .description('copy the embedded stores into a new folder, while the service runs or not; see docs/back-up.md')
+  .action(async (folder: string) => {
+    const { streams, events } = await backUp(readConfiguration(process.env), folder);
+    line(
+      `${folder}: ${events} events in ${streams} streams, the record holds. To restore it, start the service with DATA_DIR on a copy of it.`,
+    );
+  });
+
 program.parseAsync().catch((error: unknown) => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const hint = code === 'DirectoryLocked' ? ' A service that does not answer holds the stores.' : '';
