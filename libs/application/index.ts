@@ -18,6 +18,7 @@ export { targetMessage, type TargetMessage } from './target-message';
 export * from './targets';
 export type { AddedRows, AddOptions, RowFate, TargetRow } from './target-rows';
 export * from './webhook-delivery';
+export { moveWebhooks, webhookPlaces, type MovedPlaces } from './webhook-move';
 export * from './webhook-records';
 export * from './webhooks';
 export type { Sharing } from './hoppers';

@@ -36,9 +36,15 @@ export class Connection {
   private client: EventStoreDBClient;
   private readonly url: string;
 
+  /** Throws RangeError with what is wrong with the URL. */
   constructor(url: string, purpose: Purpose) {
     this.url = connectionUrl(url, purpose);
-    this.client = EventStoreDBClient.connectionString(this.url);
+    try {
+      this.client = EventStoreDBClient.connectionString(this.url);
+    } catch {
+      // The client's own message quotes the string, which may hold a password.
+      throw new RangeError('is no connection string that EventStoreDB’s client can read');
+    }
   }
 
   /** `deadlineMs` for the whole answer; Infinity for a subscription. */

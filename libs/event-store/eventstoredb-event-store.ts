@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { Appender, type AppendLimits } from './eventstoredb-appender';
 import { answers, Connection, unavailable } from './eventstoredb-connection';
+import { CopyUnfinished, copyMarksOf, LOG_STREAM } from './log-copy-marks';
 import { END, readAllRequest, readStreamRequest, recordedEvent, subscribeRequest } from './eventstoredb-wire';
 import {
   type AppendLane,
@@ -28,6 +29,8 @@ export interface EventStoreDbOptions {
   /** The categories of our streams: nothing else in the database is ours to read. */
   readonly categories: readonly string[];
   readonly limits?: AppendLimits;
+  /** Open also a log into which a copy is not complete: for whoever completes it. Default false. */
+  readonly unfinished?: boolean;
 }
 
 const PAGE = 2000;
@@ -37,12 +40,10 @@ const IMPORTS_IN_FLIGHT = 128;
 /** Events held for a consumer that is slower than the server; beyond, the connection's flow control holds the server back. */
 const AHEAD = 4096;
 const RECONNECT_MS = { first: 100, most: 2000 };
-/** Outside our categories: no projection sees it. */
-const IDENTITY_STREAM = 'outdiallog';
 
 /**
- * Opens the log. Rejects with StoreUnavailable when the server cannot be reached or the user may not read $all, and with RangeError when the URL is wrong.
- * The log's identity is made when it is first opened.
+ * Opens the log. Rejects with StoreUnavailable when the server cannot be reached or the user may not read $all, and with RangeError when the URL is wrong;
+ * with CopyUnfinished when only a part of another log has been copied into it. The log's identity is made when it is first opened.
  */
 export async function openEventStoreDb(options: EventStoreDbOptions): Promise<EventStore> {
   const store = new EventStoreDb(options);
@@ -82,13 +83,16 @@ class EventStoreDb implements EventStore {
   async open(): Promise<void> {
     this.seen = await this.head();
     const proposed = randomUUID();
-    const [first] = await this.readStream(IDENTITY_STREAM);
-    if (first) this.logId = first.id;
-    else {
+    const [first, ...more] = await this.readStream(LOG_STREAM);
+    if (first) {
+      const unfinished = (copyMarksOf(more).at(-1)?.next ?? null) !== null;
+      if (unfinished && this.options.unfinished !== true) throw new CopyUnfinished();
+      this.logId = first.id;
+    } else {
       const event = { id: proposed, type: 'LogCreated', data: '{}', metadata: '{}' };
-      const made = await this.appender.append({ stream: IDENTITY_STREAM, expected: EMPTY_STREAM, events: [event] });
+      const made = await this.appender.append({ stream: LOG_STREAM, expected: EMPTY_STREAM, events: [event] });
       if (made.kind === 'unavailable') throw new StoreUnavailable('EventStoreDB does not take appends.');
-      this.logId = made.kind === 'appended' ? proposed : ((await this.readStream(IDENTITY_STREAM))[0]?.id ?? '');
+      this.logId = made.kind === 'appended' ? proposed : ((await this.readStream(LOG_STREAM))[0]?.id ?? '');
     }
   }
 

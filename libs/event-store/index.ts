@@ -14,3 +14,6 @@ export { openEventStoreDb, type EventStoreDbOptions } from './eventstoredb-event
 export { openLogReader, type LogReader, type LogSource } from './log-source';
 export { isDuplicate, MongoConnection, mongoPrefix } from './mongo-connection';
 export { openMongoStateStore } from './mongo-state-store';
+export { CopyUnfinished, logsContinuedBy } from './log-copy-marks';
+export { copyLog, CopyRefused, type CopyLimits, type CopyProgress, type LogCopy } from './log-copy';
+export { backUpSqliteStore } from './sqlite-backup';

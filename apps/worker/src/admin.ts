@@ -9,6 +9,9 @@ import type { Configuration } from '#platform';
 import { openGenerations, READ_MODELS, startProjector } from '#read-models';
 import type { GenerationStatus } from '#read-models';
 import { verifyRecord, writeHeads } from './audit';
+import { backUp } from './backup';
+import { copyDeployment, copyReport } from './copy';
+import type { CopyOrder } from './copy';
 
 /** The orders of `npm run admin -- projections …`, given to the running service, or to the stores themselves when there is none. */
 type ProjectionsAdmin = ProjectionOrders & { close(): Promise<void> };
@@ -172,6 +175,25 @@ audit
   .description('write out where each stream ends; keep the output where this machine’s administrators cannot change it')
   .action(async () => {
     await writeHeads(readConfiguration(process.env), line);
+  });
+
+program
+  .command('copy')
+  .description('copy the embedded log of DATA_DIR, and its webhooks, into an EventStoreDB; see docs/moving.md')
+  .requiredOption('--to <url>', 'connection string of an EventStoreDB without an Outdial log')
+  .option('--state-to <url>', 'connection string of the MongoDB that will be MONGODB_URL: webhooks go there instead of staying in DATA_DIR')
+  .action(async (order: CopyOrder) => {
+    const config = readConfiguration(process.env);
+    copyReport(await copyDeployment(config, order), order, config).forEach(line);
+  });
+program
+  .command('backup <folder>')
+  .description('copy the embedded stores into a new folder, while the service runs or not; see docs/back-up.md')
+  .action(async (folder: string) => {
+    const { streams, events } = await backUp(readConfiguration(process.env), folder);
+    line(
+      `${folder}: ${events} events in ${streams} streams, the record holds. To restore it, start the service with DATA_DIR on a copy of it.`,
+    );
   });
 
 program.parseAsync().catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { logSource } from '#application';
-import { openLogReader, wholeStreams } from '#event-store';
+import { logsContinuedBy, openLogReader, wholeStreams } from '#event-store';
 import type { Flaw, LogReader } from '#event-store';
 import type { Configuration } from '#platform';
 
@@ -55,7 +55,7 @@ export function writeHeads(place: Place, write: (line: string) => void): Promise
 
 /**
  * Checks every stream's chain (of one outdial, or of the whole log) and, given a file of heads, that each stream still passes through the head it had then. Tells each
- * flaw as it is found. Rejects for a file that is none of heads, or of another log.
+ * flaw as it is found. Rejects for a file that is none of heads, or of another log that this one is no copy of.
  */
 export function verifyRecord(
   place: Place,
@@ -63,7 +63,7 @@ export function verifyRecord(
   tell: (flaw: Flaw) => void,
 ): Promise<AuditVerdict> {
   return withLog(place, async (log) => {
-    const heads = headsFile === undefined ? new Map<string, Head>() : await readHeads(headsFile, log.logId, outdial);
+    const heads = headsFile === undefined ? new Map<string, Head>() : await readHeads(headsFile, await logsContinuedBy(log), outdial);
     const compared = heads.size;
     let [streams, events] = [0, 0];
     for await (const batch of wholeStreams(log, outdial ?? null, await log.head())) {
@@ -94,7 +94,7 @@ function strayedFrom({ stream, revision, hash }: Head, events: readonly { readon
     : { stream, revision, eventId: then.id, reason: 'its hash is not the one that was written out: the stream was written anew' };
 }
 
-async function readHeads(file: string, logId: string, outdial: string | undefined): Promise<Map<string, Head>> {
+async function readHeads(file: string, logs: readonly string[], outdial: string | undefined): Promise<Map<string, Head>> {
   const heads = new Map<string, Head>();
   let known = false;
   let number = 0;
@@ -103,7 +103,7 @@ async function readHeads(file: string, logId: string, outdial: string | undefine
     if (line === '') continue;
     const head = readHead(line, `${file}, line ${number}`);
     if ('log' in head) {
-      if (head.log !== logId) throw new Error(`${file} was written from another event log.`);
+      if (!logs.includes(head.log)) throw new Error(`${file} was written from another event log.`);
       known = true;
     } else if (outdial === undefined || head.stream.includes(outdial)) {
       heads.set(head.stream, head);
