@@ -1,4 +1,12 @@
-import { MongoClient, MongoError, MongoInvalidArgumentError, MongoServerError, type Collection, type Document } from 'mongodb';
+import {
+  MongoBulkWriteError,
+  MongoClient,
+  MongoError,
+  MongoInvalidArgumentError,
+  MongoServerError,
+  type Collection,
+  type Document,
+} from 'mongodb';
 import { StoreUnavailable } from './event-store';
 
 /**
@@ -13,9 +21,9 @@ const SOCKET_MS = 10_000;
 /**
  * What a server says of a question that is wrong in itself: asking again changes nothing. All else, also what is not known here, may pass: BadValue, FailedToParse,
  * TypeMismatch, DollarPrefixedFieldName, ImmutableField, CannotCreateIndex, InvalidNamespace, IndexOptionsConflict, IndexKeySpecsConflict, NoQueryExecutionPlans,
- * BSONObjectTooLarge, DuplicateKey, unknown field.
+ * BSONObjectTooLarge, unknown field.
  */
-const MISTAKES: ReadonlySet<unknown> = new Set([2, 9, 14, 52, 66, 67, 73, 85, 86, 291, 10334, 11000, 40415]);
+const MISTAKES: ReadonlySet<unknown> = new Set([2, 9, 14, 52, 66, 67, 73, 85, 86, 291, 10334, 40415]);
 
 /** A client of one deployment: reads and writes by majority, from and to the primary. */
 export class MongoConnection {
@@ -46,13 +54,17 @@ export class MongoConnection {
     return this.client.db(this.database + suffix).collection<T>(name);
   }
 
-  /** Rejects with StoreUnavailable for all that may pass; what is wrong in itself rejects as it is. */
+  /**
+   * Rejects with StoreUnavailable for all that may pass; what is wrong in itself rejects as it is. The errors of bulks are kept out of both: they hold whole documents,
+   * and logs show causes.
+   */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.closed) throw new StoreUnavailable('The connection to MongoDB is closed');
     try {
       return await work();
     } catch (error) {
-      throw mayPass(error) ? unavailable(error) : error;
+      if (mayPass(error)) throw new StoreUnavailable(`MongoDB: ${error.message}`);
+      throw error instanceof MongoBulkWriteError ? new Error(`MongoDB: ${error.message}`) : error;
     }
   }
 
@@ -101,6 +113,3 @@ const mayPass = (error: unknown): error is MongoError =>
   error instanceof MongoError &&
   !(error instanceof MongoInvalidArgumentError) &&
   !(error instanceof MongoServerError && MISTAKES.has(error.code));
-
-/** Without the error itself: of a bulk it holds whole documents, and logs show causes. */
-const unavailable = (error: MongoError): StoreUnavailable => new StoreUnavailable(`MongoDB: ${error.message}`);

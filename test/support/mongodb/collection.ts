@@ -1,9 +1,10 @@
 import { deserialize, ObjectId, serialize, type Document } from 'bson';
-import { find as mingoFind, Query, update as mingoUpdate } from 'mingo';
+import { find as mingoFind, update as mingoUpdate } from 'mingo';
 import { isEqual } from 'mingo/util';
 import { CommandError, Index, type IndexSpec, type Stored } from './indexes';
+import { matcher } from './matching';
 import { explained, isOperators, plan, walk, type Question } from './plan';
-import { identityOf } from './values';
+import { compareValues, identityOf } from './values';
 
 export interface Found {
   readonly documents: readonly Stored[];
@@ -44,7 +45,7 @@ export class Collection {
 
   /** In the order asked for; `most` of them after `skip`. */
   find(question: Question, { skip = 0, most = Infinity }: { readonly skip?: number; readonly most?: number } = {}): Found {
-    const query = new Query(question.filter, {});
+    const matches = matcher(question.filter);
     const scan = plan(question, this.indexes);
     let [keysExamined, docsExamined] = [0, 0];
     const rows =
@@ -59,7 +60,7 @@ export class Collection {
     if (enough > 0) {
       for (const stored of rows) {
         docsExamined += 1;
-        if (query.test(stored.document) && documents.push(stored) >= enough) break;
+        if (matches(stored.document) && documents.push(stored) >= enough) break;
       }
     }
     if (!scan.sorted) documents = sorted(documents, question.sort);
@@ -93,7 +94,7 @@ export class Collection {
     for (const stored of documents) {
       before = stored.document;
       after = changed(before, q, u, arrayFilters);
-      if (isEqual(before, after)) continue;
+      if (compareValues(before, after) === 0) continue;
       this.put(stored, before, after);
       modified += 1;
     }

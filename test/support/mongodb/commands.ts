@@ -222,8 +222,15 @@ const windowOf = ({ skip, limit }: Document): { skip: number; most: number } => 
   most: Number(limit ?? 0) === 0 ? Infinity : Math.abs(Number(limit)),
 });
 
-const projected = (document: Document, projection: Document): Document =>
-  Object.keys(projection).length === 0 ? document : (mingoFind<Document>([document], {}, projection).all()[0] ?? {});
+/** The plain projections, which name fields to keep, are made here: in lists of thousands mingo's way takes longer than all else. */
+function projected(document: Document, projection: Document): Document {
+  const fields = Object.entries(projection);
+  if (fields.length === 0) return document;
+  if (!fields.every(([field, keep]) => keep === 1 && !/[.$]/.test(field)))
+    return mingoFind<Document>([document], {}, projection).all()[0] ?? {};
+  const kept = ['_id', ...Object.keys(projection)].filter((field) => field in document);
+  return Object.fromEntries(kept.map((field) => [field, document[field] as unknown]));
+}
 
 /**
  * Statement by statement. A statement that fails is told with its place in the command; behind it an ordered command stops, an unordered one goes on.

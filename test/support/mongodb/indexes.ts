@@ -1,6 +1,6 @@
 import type { Document } from 'bson';
 import { resolve } from 'mingo/util';
-import { Query } from 'mingo';
+import { matcher } from './matching';
 import { SortedList } from './sorted-list';
 import { compareLists, compareValues, identityOf } from './values';
 
@@ -41,18 +41,20 @@ export class Index {
   readonly entries: SortedList<Entry>;
   /** Fields that have held an array: an order of theirs is not an order of documents. */
   readonly multikey = new Set<string>();
-  private readonly holds: Query | null;
+  private readonly holds: ((document: Document) => boolean) | null;
 
   constructor(readonly spec: IndexSpec) {
     this.fields = Object.keys(spec.key);
     this.directions = Object.values(spec.key);
     this.entries = new SortedList((one, other) => this.compare(one.values, other.values) || one.stored.row - other.stored.row);
-    this.holds = spec.partialFilterExpression === undefined ? null : new Query(spec.partialFilterExpression, {});
+    this.holds = spec.partialFilterExpression === undefined ? null : matcher(spec.partialFilterExpression);
   }
 
   /** Of as many values as both have. */
   compare(one: readonly unknown[], other: readonly unknown[]): number {
-    for (let i = 0; i < Math.min(one.length, other.length); i += 1) {
+    const length = Math.min(one.length, other.length);
+    for (let i = 0; i < length; i += 1) {
+      if (one[i] === other[i]) continue;
       const order = compareValues(one[i], other[i]) * (this.directions[i] ?? 1);
       if (order !== 0) return order;
     }
@@ -60,7 +62,7 @@ export class Index {
   }
 
   keysOf(document: Document): readonly (readonly unknown[])[] {
-    if (this.holds !== null && !this.holds.test(document)) return [];
+    if (this.holds !== null && !this.holds(document)) return [];
     let keys: unknown[][] = [[]];
     let spread: string | null = null;
     for (const field of this.fields) {
