@@ -4,10 +4,9 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import { removeFolder, temporaryFolder } from './temporary.mjs';
 import { attemptsOf, targetOf, TRIES } from './work.mjs';
 
 const BATCH = 100;
@@ -16,7 +15,7 @@ const CUSTOMER = '744e0cf8-349f-8d8f-9ab6-374812a51670';
 
 /** @returns {{ insert: number, scan: number }} events a second */
 export function measureFloor(targets) {
-  const directory = mkdtempSync(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-floor-'));
+  const directory = temporaryFolder('floor');
   try {
     const db = new Database(path.join(directory, 'floor.db'));
     db.pragma('journal_mode = WAL');
@@ -29,7 +28,7 @@ export function measureFloor(targets) {
     db.close();
     return floor;
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    removeFolder(directory);
   }
 }
 
