@@ -17,11 +17,12 @@ export async function dialCycle({ targets, dialers, floor, peers }) {
   return [figure('in process', await cycleInProcess(how)), figure('http', await cycle(how))];
 }
 
-async function cycleInProcess(how) {
-  const { dialed } = await runIn('in-process.mjs', { ...how, dials: true });
+/** The same without HTTP, the import of the list before it included. */
+export async function cycleInProcess(how) {
+  const { imported, dialed } = await runIn('in-process.mjs', { ...how, dials: true });
   const { counted, seconds, byOutcome } = dialed;
   checkCounts(how.targets, byOutcome, counted);
-  return { seconds, attempts: counted.total };
+  return { imported, seconds, attempts: counted.total };
 }
 
 /** One claim and one report a request, as a dialer of one line works: 32 of them. */
@@ -35,7 +36,7 @@ export async function singleCycle({ targets }) {
 const spread = (values) => ({ p50: percentile(values, 0.5), p99: percentile(values, 0.99) });
 
 /** Dials a list to its end with dialers in a process of their own. Rejects when the totals are not those of the work itself. */
-function cycle({ targets, dialers, batch }) {
+export function cycle({ targets, dialers, batch }) {
   return withService((client) => dialedList(client, { targets, dialers, batch }));
 }
 

@@ -20,7 +20,7 @@ function uniform(i, k) {
 }
 
 /** What comes of attempt number `k` on target number `i`: 30 % answered, 25 % busy, 35 % no answer, 10 % failed. */
-export function outcomeOf(i, k) {
+function outcomeOf(i, k) {
   const u = uniform(i, k);
   if (u < 0.3) return 'answered';
   if (u < 0.55) return 'busy';

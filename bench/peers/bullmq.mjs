@@ -1,4 +1,5 @@
 import { Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
 import { DESTINATIONS, TRIES } from '../work.mjs';
 
 const QUEUE = 'dial';
@@ -13,7 +14,7 @@ const NOT_DONE = new Error('not answered');
 
 /** @returns a queue as peer.mjs dials it */
 export async function open({ socket }) {
-  const connection = { path: socket, maxRetriesPerRequest: null };
+  const connection = new Redis({ path: socket, maxRetriesPerRequest: null });
   const queue = new Queue(QUEUE, { connection });
   await queue.waitUntilReady();
   return {
@@ -34,6 +35,9 @@ export async function open({ socket }) {
       const counts = await queue.getJobCounts();
       return Object.values(counts).reduce((sum, count) => sum + count, 0);
     },
-    close: () => queue.close(),
+    async close() {
+      await queue.close();
+      await connection.quit();
+    },
   };
 }
