@@ -20,9 +20,9 @@ export async function dialCycle({ targets, dialers, floor, peers }) {
 /** The same without HTTP, the import of the list before it included. */
 export async function cycleInProcess(how) {
   const { imported, dialed } = await runIn('in-process.mjs', { ...how, dials: true });
-  const { counted, seconds, byOutcome } = dialed;
+  const { counted, seconds, cpu, byOutcome } = dialed;
   checkCounts(how.targets, byOutcome, counted);
-  return { imported, seconds, attempts: counted.total };
+  return { imported, seconds, cpu, attempts: counted.total };
 }
 
 /** One claim and one report a request, as a dialer of one line works: 32 of them. */

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runIn } from './child.mjs';
-import { peakMemory } from './memory.mjs';
 import { makeList, makeOutdial, progressWhen, startService } from './service.mjs';
 import { percentile, ratios } from './statistics.mjs';
 import { removeFolder, temporaryFolder } from './temporary.mjs';
+import { peakMemory } from './usage.mjs';
 import { mustEqual, targetOf } from './work.mjs';
 
 /** Targets of the outdial that is dialed while another is imported. */

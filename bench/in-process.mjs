@@ -11,7 +11,7 @@ import { NestFactory } from '@nestjs/core';
 import { CommandBus, CqrsModule, QueryBus } from '@nestjs/cqrs';
 import { serveTask } from './child.mjs';
 import { dialList } from './dialing.mjs';
-import { peakMemory } from './memory.mjs';
+import { cpuSeconds, peakMemory } from './usage.mjs';
 import { temporaryFolder } from './temporary.mjs';
 import { attemptNumber, targetOf, TRIES } from './work.mjs';
 
@@ -67,6 +67,7 @@ async function* chunksOf(targets) {
 
 async function importList(engine, outdialId, targets) {
   const start = performance.now();
+  const before = process.cpuUsage();
   const into = await engine.execute(ImportTargets, outdialId, { readd: false, updateDuplicates: false, dryRun: false });
   let created = 0;
   await into.run(chunksOf(targets), async ({ fates }) => {
@@ -74,10 +75,11 @@ async function importList(engine, outdialId, targets) {
   });
   const seconds = (performance.now() - start) / 1000;
   const progress = await progressWhen(engine, outdialId, ({ callable }) => callable === targets);
-  return { seconds, created, total: progress.targets.total };
+  return { seconds, cpu: cpuSeconds(before), created, total: progress.targets.total };
 }
 
 async function dial(engine, outdialId, how) {
+  const before = process.cpuUsage();
   const dialed = await dialList(
     {
       async claim(limit, dialer) {
@@ -98,7 +100,7 @@ async function dial(engine, outdialId, how) {
   );
   const { attempts, done } = await progressWhen(engine, outdialId, ({ targets }) => targets.done === how.targets);
   const counted = { total: attempts.total, byOutcome: attempts.byOutcome, answered: done.answered, exhausted: done.exhausted };
-  return { ...dialed, counted };
+  return { ...dialed, cpu: cpuSeconds(before), counted };
 }
 
 async function progressWhen(engine, outdialId, holds) {

@@ -9,3 +9,9 @@ export function peakMemory(pid) {
     return null;
   }
 }
+
+/** Processor time that this process, all its threads, has used since `before`, a `process.cpuUsage()`. Others on the machine do not change it much. */
+export function cpuSeconds(before) {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
