@@ -3,6 +3,8 @@
 /** Which part of the house may use which (docs: architecture). `npm run check:imports` holds every import against these rules. */
 
 const tests = '[.](test|contract)[.]ts$';
+/** Installed only by who compares with them: `npm ci --prefix bench`. */
+const peers = Object.keys(require('./bench/package.json').dependencies);
 const io = '^(node:)?(fs|net|http|https|http2|tls|dns|dgram|child_process|cluster|worker_threads|timers|perf_hooks|readline)(/|$)';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -93,7 +95,7 @@ module.exports = {
       name: 'no-unresolvable-import',
       severity: 'error',
       from: { path: '^(apps|libs|test|scripts|bench)/' },
-      to: { couldNotResolve: true },
+      to: { couldNotResolve: true, pathNot: `^(${peers.join('|')})$` },
     },
   ],
   options: {

@@ -1,15 +1,28 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
+import { runIn } from './child.mjs';
 import { makeList, progressWhen, withService } from './service.mjs';
-import { percentile } from './statistics.mjs';
-import { expectedTotals, OUTCOMES } from './work.mjs';
+import { percentile, ratios } from './statistics.mjs';
+import { checkDialed, mustEqual, OUTCOMES } from './work.mjs';
 
-/** Claims of 100, many dialers: attempts a second, each claim and each outcome durable when it is answered. */
-export async function dialCycle({ targets, dialers, floor }) {
-  const { seconds, attempts } = await cycle({ targets, dialers, batch: 100 });
-  const value = attempts / seconds;
-  return [{ figure: 'dial-cycle', via: 'http', value, unit: 'attempts/s', ratio: { floor: (2 * value) / floor.insert }, targets }];
+export { mustEqual };
+
+/** Claims and reports of 100, many dialers: attempts a second, each claim and each outcome durable when it is answered. */
+export async function dialCycle({ targets, dialers, floor, peers }) {
+  const how = { targets, dialers, batch: 100 };
+  const figure = (via, { seconds, attempts }) => {
+    const value = attempts / seconds;
+    // Two events an attempt.
+    const ratio = ratios(value, { floor: floor.insert / 2, ...peers });
+    return { figure: 'dial-cycle', via, value, unit: 'attempts/s', ratio, targets };
+  };
+  return [figure('in process', await cycleInProcess(how)), figure('http', await cycle(how))];
+}
+
+/** The same without HTTP, the import of the list before it included. */
+export async function cycleInProcess(how) {
+  const { imported, dialed } = await runIn('in-process.mjs', { ...how, dials: true });
+  const { counted, seconds, cpu, byOutcome } = dialed;
+  checkCounts(how.targets, byOutcome, counted);
+  return { imported, seconds, cpu, attempts: counted.total };
 }
 
 /** One claim and one report a request, as a dialer of one line works: 32 of them. */
@@ -23,7 +36,7 @@ export async function singleCycle({ targets }) {
 const spread = (values) => ({ p50: percentile(values, 0.5), p99: percentile(values, 0.99) });
 
 /** Dials a list to its end with dialers in a process of their own. Rejects when the totals are not those of the work itself. */
-function cycle({ targets, dialers, batch }) {
+export function cycle({ targets, dialers, batch }) {
   return withService((client) => dialedList(client, { targets, dialers, batch }));
 }
 
@@ -31,30 +44,17 @@ function cycle({ targets, dialers, batch }) {
 export async function dialedList(client, { targets, dialers, batch }) {
   const outdialId = await makeList(client, targets);
   const { url, token } = client;
-  const { seconds, byOutcome, milliseconds } = await dial({ url, token, outdialId, targets, dialers, batch });
-  const expected = expectedTotals(targets);
-  const progress = await progressWhen(client, outdialId, ({ targets: { done } }) => done === targets);
-  const { attempts, done } = progress;
-  mustEqual('attempts', expected.attempts, attempts.total);
-  mustEqual('answered targets', expected.answered, done.answered);
-  mustEqual('exhausted targets', expected.exhausted, done.exhausted);
-  for (const outcome of OUTCOMES) {
-    mustEqual(`${outcome}, as dialed`, expected.byOutcome[outcome], byOutcome[outcome]);
-    mustEqual(`${outcome}, as counted`, expected.byOutcome[outcome], attempts.by_outcome[outcome]);
-  }
+  const { seconds, byOutcome, milliseconds } = await runIn('dialers.mjs', { url, token, outdialId, targets, dialers, batch });
+  const { attempts, done } = await progressWhen(client, outdialId, (progress) => progress.targets.done === targets);
+  checkCounts(targets, byOutcome, { total: attempts.total, byOutcome: attempts.by_outcome, ...done });
   return { outdialId, seconds, attempts: attempts.total, milliseconds };
 }
 
-async function dial(task) {
-  const child = fork(path.join(import.meta.dirname, 'dialers.mjs'), { execArgv: [] });
-  const ended = once(child, 'exit').then(([code]) => ({ error: `the dialers ended with ${code}` }));
-  child.send(task);
-  const [message] = await Promise.race([once(child, 'message'), ended.then((message) => [message])]);
-  await ended;
-  if (message.error) throw new Error(message.error);
-  return message.result;
-}
-
-export function mustEqual(what, expected, actual) {
-  if (actual !== expected) throw new Error(`${what}: ${actual}, where the work itself gives ${expected}`);
+/** Throws unless the dialers' count and the service's are both those of the work. */
+function checkCounts(targets, dialed, counted) {
+  const expected = checkDialed(targets, dialed);
+  mustEqual('attempts', expected.attempts, counted.total);
+  mustEqual('answered targets', expected.answered, counted.answered);
+  mustEqual('exhausted targets', expected.exhausted, counted.exhausted);
+  for (const outcome of OUTCOMES) mustEqual(`${outcome}, as counted`, expected.byOutcome[outcome], counted.byOutcome[outcome]);
 }

@@ -4,19 +4,19 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import { cpuSeconds } from './usage.mjs';
+import { removeFolder, temporaryFolder } from './temporary.mjs';
 import { attemptsOf, targetOf, TRIES } from './work.mjs';
 
 const BATCH = 100;
 const OUTDIAL = 'ba120b72-1c0b-5430-a11e-66c789444988';
 const CUSTOMER = '744e0cf8-349f-8d8f-9ab6-374812a51670';
 
-/** @returns {{ insert: number, scan: number }} events a second */
+/** @returns {{ insert: number, scan: number, insertCpu: number }} events a second; of the processor's time, too */
 export function measureFloor(targets) {
-  const directory = mkdtempSync(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-floor-'));
+  const directory = temporaryFolder('floor');
   try {
     const db = new Database(path.join(directory, 'floor.db'));
     db.pragma('journal_mode = WAL');
@@ -25,11 +25,11 @@ export function measureFloor(targets) {
     db.exec(
       'CREATE TABLE events (position INTEGER PRIMARY KEY, stream TEXT, revision INTEGER, id TEXT, type TEXT, data TEXT, metadata TEXT)',
     );
-    const floor = { insert: insert(db, targets), scan: scan(db) };
+    const floor = { ...insert(db, targets), scan: scan(db) };
     db.close();
     return floor;
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    removeFolder(directory);
   }
 }
 
@@ -38,13 +38,16 @@ function insert(db, targets) {
   const write = db.transaction((rows) => rows.forEach((row) => statement.run(row)));
   let events = 0;
   let milliseconds = 0;
+  let cpu = 0;
   for (const rows of batches(targets)) {
     const start = performance.now();
+    const before = process.cpuUsage();
     write(rows);
     milliseconds += performance.now() - start;
+    cpu += cpuSeconds(before);
     events += rows.length;
   }
-  return (1000 * events) / milliseconds;
+  return { insert: (1000 * events) / milliseconds, insertCpu: events / cpu };
 }
 
 function scan(db) {

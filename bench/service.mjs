@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { removeFolder, temporaryFolder } from './temporary.mjs';
 import { OUTPLAN, targetOf } from './work.mjs';
 
 const GATEWAY = path.join(import.meta.dirname, '../dist/apps/gateway/src/main.js');
 const PASSWORD = 'a bench needs no secret';
 const PATIENCE_MS = 60_000;
+/** The read models of a million targets take their time. */
+const READ_MODELS_MS = 600_000;
 
 /**
  * A JSON client that costs the machine as little as possible: it shares it with what it measures.
@@ -54,14 +55,15 @@ export function clientAt(url, token, connections = 1) {
 
 /** The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. */
 export async function startService(kept) {
-  const dataDir = kept ?? (await mkdtemp(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-bench-')));
+  const dataDir = kept ?? temporaryFolder('bench');
   const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
     env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');
   const kill = () => child.kill('SIGKILL');
-  process.once('exit', kill);
+  // Before its folder is removed.
+  process.prependOnceListener('exit', kill);
   let output = '';
   const listen = (chunk) => (output = (output + chunk).slice(-10_000));
   child.stdout.on('data', listen);
@@ -80,13 +82,21 @@ export async function startService(kept) {
   return {
     client,
     dataDir,
+    pid: child.pid,
+    /** Without a chance to end in order. The data stays. */
+    async kill() {
+      client.close();
+      kill();
+      await exited;
+      process.off('exit', kill);
+    },
     /** `keep` the data for another service; else they go with this one. */
     async stop({ keep = false } = {}) {
       client.close();
       child.kill('SIGTERM');
       await exited;
       process.off('exit', kill);
-      if (!keep) await rm(dataDir, { recursive: true, force: true });
+      if (!keep) removeFolder(dataDir);
       if (child.exitCode !== 0) throw new Error(`the service ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
     },
   };
@@ -102,10 +112,16 @@ export async function withService(measure) {
   }
 }
 
+/** An empty outdial under the outplan of a dial cycle. */
+export async function makeOutdial(client) {
+  const outplan = await client.post('/v1.0/outplans', OUTPLAN);
+  const { id } = await client.post('/v1.0/outdials', { name: 'bench', outplan_id: outplan.id });
+  return id;
+}
+
 /** An outdial with targets 0 … n - 1, under the outplan of a dial cycle; resolves when all of them can be claimed. */
 export async function makeList(client, n) {
-  const outplan = await client.post('/v1.0/outplans', OUTPLAN);
-  const { id } = await client.post('/v1.0/outdials', { name: `bench ${n}`, outplan_id: outplan.id });
+  const id = await makeOutdial(client);
   const chunk = 5000;
   for (let first = 0; first < n; first += chunk) {
     const targets = Array.from({ length: Math.min(chunk, n - first) }, (_, offset) => targetOf(first + offset));
@@ -116,9 +132,9 @@ export async function makeList(client, n) {
   return id;
 }
 
-/** The outdial's progress as soon as it is as it should be; what it is in the end when that takes longer than a minute. */
+/** The outdial's progress as soon as it is as it should be; rejects when that takes longer than ten minutes. */
 export async function progressWhen(client, outdialId, holds) {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + READ_MODELS_MS;
   for (;;) {
     const progress = await client.get(`/v1.0/outdials/${outdialId}/progress`);
     if (holds(progress)) return progress;

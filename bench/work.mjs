@@ -20,7 +20,7 @@ function uniform(i, k) {
 }
 
 /** What comes of attempt number `k` on target number `i`: 30 % answered, 25 % busy, 35 % no answer, 10 % failed. */
-export function outcomeOf(i, k) {
+function outcomeOf(i, k) {
   const u = uniform(i, k);
   if (u < 0.3) return 'answered';
   if (u < 0.55) return 'busy';
@@ -45,6 +45,51 @@ export function expectedTotals(n) {
   for (let i = 0; i < n; i++) for (const outcome of attemptsOf(i)) byOutcome[outcome]++;
   const attempts = OUTCOMES.reduce((sum, outcome) => sum + byOutcome[outcome], 0);
   return { attempts, byOutcome, answered: byOutcome.answered, exhausted: n - byOutcome.answered };
+}
+
+/**
+ * What dialers keep of their own: each attempt is asked for here, and none may be made twice, left out or out of order. `ended` resolves when every target
+ * is done, and rejects with the first attempt that was wrong.
+ */
+export function attemptTally(targets) {
+  const byOutcome = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0]));
+  /** Number of the last attempt on each target. */
+  const last = new Uint8Array(targets);
+  let done = 0;
+  let settle;
+  const ended = new Promise((resolve, reject) => (settle = { resolve, reject }));
+  ended.catch(() => undefined);
+  return {
+    ended,
+    byOutcome,
+    isDone: () => done === targets,
+    /** Makes attempt number `k`, from 1, on target `i`. */
+    attempt(i, k) {
+      if (k !== last[i] + 1) {
+        const error = new Error(`target ${i}: attempt ${k} came after attempt ${last[i]}`);
+        settle.reject(error);
+        throw error;
+      }
+      last[i] = k;
+      const outcome = outcomeOf(i, k);
+      byOutcome[outcome]++;
+      const over = outcome === 'answered' || k === DESTINATIONS * TRIES;
+      if (over) done++;
+      if (done === targets) settle.resolve();
+      return { outcome, over };
+    },
+  };
+}
+
+/** Throws when the dialers' own count is not that of the work. */
+export function checkDialed(targets, byOutcome) {
+  const expected = expectedTotals(targets);
+  for (const outcome of OUTCOMES) mustEqual(`${outcome}, as dialed`, expected.byOutcome[outcome], byOutcome[outcome]);
+  return expected;
+}
+
+export function mustEqual(what, expected, actual) {
+  if (actual !== expected) throw new Error(`${what}: ${actual}, where the work itself gives ${expected}`);
 }
 
 /** Target number i as the API takes it; its number comes back with each lease as external_id. */
