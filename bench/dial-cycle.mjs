@@ -40,11 +40,11 @@ export function cycle({ targets, dialers, batch }) {
   return withService((client) => dialedList(client, { targets, dialers, batch }));
 }
 
-/** Makes a list, dials it to its end and holds it against the work itself. */
-export async function dialedList(client, { targets, dialers, batch }) {
+/** Makes a list, dials it to its end, at several gateways where there are others, and holds it against the work itself. */
+export async function dialedList(client, { targets, dialers, batch, urls = [client.url] }) {
   const outdialId = await makeList(client, targets);
-  const { url, token } = client;
-  const { seconds, byOutcome, milliseconds } = await runIn('dialers.mjs', { url, token, outdialId, targets, dialers, batch });
+  const { token } = client;
+  const { seconds, byOutcome, milliseconds } = await runIn('dialers.mjs', { urls, token, outdialId, targets, dialers, batch });
   const { attempts, done } = await progressWhen(client, outdialId, (progress) => progress.targets.done === targets);
   checkCounts(targets, byOutcome, { total: attempts.total, byOutcome: attempts.by_outcome, ...done });
   return { outdialId, seconds, attempts: attempts.total, milliseconds };

@@ -7,7 +7,7 @@ const STALLED_MS = 60_000;
  * Dials a list to its end: each dialer claims a batch, reports the outcomes, and begins again.
  * @param {{
  *   claim: (limit: number, dialer: string) => Promise<{ attemptId: string, targetId: string, i: number, k: number }[]>,
- *   report: (outcomes: { attemptId: string, targetId: string, outcome: string }[]) => Promise<{ result: string, status: string }[]>,
+ *   report: (outcomes: { attemptId: string, targetId: string, outcome: string }[], dialer: string) => Promise<{ result: string, status: string }[]>,
  * }} engine attempt number `k` on target number `i`
  * @param {{ targets: number, dialers: number, batch: number }} how
  */
@@ -33,7 +33,7 @@ export async function dialList(engine, { targets, dialers, batch }) {
         continue;
       }
       const outcomes = leases.map(({ attemptId, targetId, i, k }) => ({ attemptId, targetId, outcome: tally.attempt(i, k).outcome }));
-      const fates = await timed('report', engine.report(outcomes));
+      const fates = await timed('report', engine.report(outcomes, dialer));
       const refused = fates.find(({ result }) => result !== 'recorded');
       if (refused) throw new Error(`an attempt is ${refused.result}, not recorded`);
       for (const { status } of fates) if (status === 'done') done++;

@@ -10,6 +10,7 @@ import { claimLatency } from './claim-latency.mjs';
 import { dialCycle, singleCycle } from './dial-cycle.mjs';
 import { writeDocument } from './document.mjs';
 import { measureFloor } from './floor.mjs';
+import { gateways } from './gateways.mjs';
 import { history } from './history.mjs';
 import { importFigures } from './import.mjs';
 import { peerFigures } from './peers.mjs';
@@ -28,6 +29,7 @@ const FIGURES = {
   'claim-latency': claimLatency,
   history,
   'stream-lag': streamLag,
+  gateways,
 };
 const NAMES = ['floor', ...Object.keys(FIGURES)];
 

@@ -53,11 +53,14 @@ export function clientAt(url, token, connections = 1) {
   };
 }
 
-/** The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. */
-export async function startService(kept) {
+/**
+ * The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. `variables`: of its
+ * environment, where it has stores elsewhere.
+ */
+export async function startService(kept, variables = {}) {
   const dataDir = kept ?? temporaryFolder('bench');
   const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
-    env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD },
+    env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');
