@@ -60,7 +60,11 @@ describe('a variable that is wrong stops the start with one line that names it:'
     ['DATA_DIR', file],
     ['DATA_DIR', () => path.join(file(), 'below')],
     ['EVENTSTORE_URL', () => 'http://localhost:2113'],
-    ['MONGODB_URL', () => 'mongodb://localhost'],
+    ['MONGODB_URL', () => 'localhost:27017'],
+    ['MONGODB_URL', () => 'mongodb://'],
+    ['CLOCK_SKEW', () => 'none'],
+    ['CLOCK_SKEW', () => '-1'],
+    ['CLOCK_SKEW', () => '301'],
     ['JWT_SECRET', () => 'too short'],
     ['ID_SECRET', () => 'too short'],
   ])('%s', (name, value) => {
@@ -71,6 +75,27 @@ describe('a variable that is wrong stops the start with one line that names it:'
 
   test('and never shows a secret', () => {
     expect(() => read({ JWT_SECRET: 'hunter2' })).not.toThrow(/hunter2/);
+    expect(() => read({ MONGODB_URL: 'mongo://outdial:hunter2@host' })).not.toThrow(/hunter2/);
+  });
+});
+
+describe('with stores elsewhere', () => {
+  const url = 'esdb://localhost:2113?tls=false';
+  const secrets = { JWT_SECRET: 'signs every token', ID_SECRET: 'derives every id' };
+
+  test.each(['JWT_SECRET', 'ID_SECRET'])(
+    '%s is required with EVENTSTORE_URL: one process cannot make up what others must share',
+    (name) => {
+      expect(() => read({ EVENTSTORE_URL: url, ...secrets, [name]: '' })).toThrow(new RegExp(`^${name}: required with EVENTSTORE_URL`));
+    },
+  );
+
+  test('each variable counts by itself; only with both there are several clocks', () => {
+    expect(read({ EVENTSTORE_URL: url, ...secrets })).toMatchObject({ eventStoreUrl: url, mongoUrl: undefined, clockSkew: 0 });
+    expect(read({ MONGODB_URL: 'mongodb://a,b/outdial' })).toMatchObject({ mongoUrl: 'mongodb://a,b/outdial', clockSkew: 0 });
+    const both = { EVENTSTORE_URL: url, MONGODB_URL: 'mongodb+srv://a', ...secrets };
+    expect(read(both).clockSkew).toBe(2000);
+    expect(read({ ...both, CLOCK_SKEW: '0.5' }).clockSkew).toBe(500);
   });
 });
 
