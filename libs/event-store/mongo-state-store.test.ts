@@ -87,35 +87,3 @@ describe('The state store (MongoDB)', () => {
     expect(await state.list('')).toEqual([]);
   });
 });
-
-describe('The URL of a MongoDB', () => {
-  const opened = async (url: string): Promise<unknown> =>
-    openMongoStateStore({ url, logId }).then(
-      () => null,
-      (error: unknown) => error,
-    );
-
-  test('names the database; a server that is not there is unavailable, and nothing tells its password', async () => {
-    const away = await startFakeMongoDb();
-    const state = await openMongoStateStore({ url: `${away.url}mine?maxPoolSize=5`, logId });
-    expect(away.last('createIndexes')).toMatchObject({ $db: 'mine_state' });
-    await state.close();
-    await away.close();
-    const error = await opened(away.url.replace('//', '//user:secret@'));
-    expect(error).toMatchObject({ code: 'StoreUnavailable' });
-    expect(String(error)).not.toContain('secret');
-  });
-
-  test.each(['http://user:secret@db', 'mongodb://', 'mongodb://user:secret@', 'mongodb://user:secret@db:port/x', 'mongodb://db/?what=1'])(
-    'that is none is refused: %s',
-    async (url) => {
-      const error = await opened(url);
-      expect(error).toBeInstanceOf(RangeError);
-      expect(String(error)).not.toContain('secret');
-    },
-  );
-
-  test('needs a log with an id', async () => {
-    await expect(openMongoStateStore({ url: 'mongodb://db', logId: 'mine' })).rejects.toThrow('UUID');
-  });
-});
