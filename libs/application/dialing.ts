@@ -14,6 +14,7 @@ import type {
   Target,
   TargetStatus,
 } from '#dialing';
+import { StoreUnavailable } from '#event-store';
 import type { Position } from '#event-store';
 import { openAttempts } from '#read-models';
 import { derivedId } from './derived-id';
@@ -167,8 +168,9 @@ interface Round {
   readonly leases: readonly Lease[];
   readonly after: ReadonlyMap<string, Candidate | null>;
   readonly position: Position | null;
-  /** Of those whose append failed. */
+  /** Of those whose append failed; and which they are. */
   readonly failure: Error | null;
+  readonly doubtful: readonly Chosen[];
 }
 
 function claimJob(claim: Claim, targetId: string, attemptId: string, known: Known<Target> | null): Job<Target, Claimed> {
@@ -242,6 +244,11 @@ export class ClaimTargetsHandler implements ICommandHandler<ClaimTargets> {
           unsettled.delete(targetId);
           hopper.settle(targetId, candidate);
         }
+        if (!claim.context.intent)
+          this.services.doubtful.releaseLater(
+            claim.context,
+            round.doubtful.map((one) => ({ outdialId: claim.outdial.id, ...one })),
+          );
         // What was won is answered; only a claim that won nothing reports that the store is away.
         if (round.failure !== null && leases.length === 0) throw round.failure;
         if (round.failure !== null) break;
@@ -264,10 +271,12 @@ export class ClaimTargetsHandler implements ICommandHandler<ClaimTargets> {
     const after = new Map<string, Candidate | null>();
     const leases: Lease[] = [];
     let position: Position | null = null;
+    const doubtful: Chosen[] = [];
     let failure: Error | null = null;
     outcomes.forEach((outcome, at) => {
       const targetId = picked[at]?.targetId ?? '';
       if (!outcome.ok) {
+        if (outcome.error instanceof StoreUnavailable) doubtful.push(picked[at] ?? { targetId, attemptId: '' });
         failure = outcome.error instanceof Error ? outcome.error : new Error(String(outcome.error));
         return;
       }
@@ -275,7 +284,7 @@ export class ClaimTargetsHandler implements ICommandHandler<ClaimTargets> {
       if (outcome.result.lease) leases.push(outcome.result.lease);
       after.set(targetId, candidateOf(outcome.result.known));
     });
-    return { leases, after, position, failure };
+    return { leases, after, position, failure, doubtful };
   }
 
   /** The same request, run again after a crash: the attempts it had chosen are appended if they are not there, and answered as they were. */

@@ -94,7 +94,7 @@ class Machine {
         stop: async () => {
           this.works = false;
         },
-        report: () => ({ by: name }),
+        report: () => ({ by: name, versions: { targets: 2 } }),
       },
     );
   }
@@ -264,6 +264,7 @@ describe('gateways that see each other', () => {
     await presence.start();
     await world.pass(2 * BEAT_MILLIS);
     expect(presence.owners.get('work')?.owner).toBe('w');
+    expect(presence.versions).toEqual([{ targets: 1 }, { targets: 2 }]);
     worker.paused = true;
     await world.pass(TAKEOVER);
     expect(presence.owners.has('work')).toBe(false);

@@ -66,9 +66,11 @@ export class Presence {
     return this.alive(GATEWAY_PREFIX).map(([name]) => name);
   }
 
-  /** The sets of versions of read models that gateways read. */
+  /** The sets of versions of read models that gateways read, and that workers build. */
   get versions(): readonly Versions[] {
-    return this.alive(GATEWAY_PREFIX).map(([, value]) => (JSON.parse(value) as GatewayRecord).versions);
+    const read = this.alive(GATEWAY_PREFIX).map(([, value]) => (JSON.parse(value) as GatewayRecord).versions);
+    const built = [...this.owners.values()].map(({ report }) => (report as { readonly versions?: Versions } | null)?.versions);
+    return [...read, ...built.filter((versions) => versions !== undefined)];
   }
 
   /** Who does which work; what nobody does any more is not among them. */

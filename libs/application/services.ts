@@ -14,6 +14,7 @@ import type { DialingEvent, DialPolicy, Micros, NewTarget, Outdial, Target } fro
 import type { Position } from '#event-store';
 import { stateAt } from './audit';
 import type { Ports } from './engine';
+import { DoubtfulClaims } from './doubtful-claims';
 import { Hoppers } from './hoppers';
 import type { Sharing } from './hoppers';
 import type { RequestContext } from './request';
@@ -28,6 +29,7 @@ const ASKED_MILLIS = 2000;
 export class Services {
   readonly streams: Streams;
   readonly hoppers: Hoppers;
+  readonly doubtful: DoubtfulClaims;
   /** Newest write of a credential to an outdial: what that credential's queries wait for. */
   private readonly ownWrites = new LRUCache<string, Position>({ max: 10_000 });
 
@@ -38,6 +40,7 @@ export class Services {
   ) {
     this.streams = new Streams(ports.events);
     this.hoppers = new Hoppers(ports.reads, sharing);
+    this.doubtful = new DoubtfulClaims(ports, this.streams);
     this.streams.onCommitted((committed) => {
       this.hoppers.committed(committed);
     });

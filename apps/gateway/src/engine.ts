@@ -142,6 +142,7 @@ export async function startEngine(config: Configuration, log: Log): Promise<Engi
     figures: () => ({ ...running.streams.counts, ...beside.figures(), streamListeners: feed.listeners }),
     async stop() {
       cancelPurge();
+      running.doubtful.stop();
       feed.stop();
       await beside.stop();
       send.close();

@@ -18,6 +18,8 @@ const SHOWN_MILLIS = 250;
 
 /** What a worker says of the read models that it builds. */
 export interface ProjectionsReport {
+  /** Of the models: what is built is not removed by workers of another release. */
+  readonly versions: Readonly<Record<string, number>>;
   readonly behindMicros: number;
   readonly quarantined: number;
   readonly stopped: string | null;

@@ -163,6 +163,7 @@ class OwnedProjections implements OwnedWork {
 
   report(): ProjectionsReport {
     return {
+      versions: versionsOf(READ_MODELS),
       behindMicros: this.lateSince === null ? 0 : Math.round((performance.now() - this.lateSince) * 1000),
       quarantined: this.projector?.quarantined ?? 0,
       stopped: this.projector?.stopped ?? null,
