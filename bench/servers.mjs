@@ -22,7 +22,7 @@ export function findProgram(name) {
   return folders.map((folder) => path.join(folder, name)).find((program) => existsSync(program)) ?? null;
 }
 
-/** Redis as BullMQ's documentation asks for it: nothing evicted, appendfsync everysec. */
+/** Redis that keeps a log of what it does, on disk every second. */
 export async function startRedis() {
   const directory = temporaryFolder('peer');
   const socket = path.join(directory, 'redis.sock');

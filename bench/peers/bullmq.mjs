@@ -4,7 +4,7 @@ import { DESTINATIONS, TRIES } from '../work.mjs';
 
 const QUEUE = 'dial';
 const BULK = 1000;
-/** Jobs under way at once: the documentation's range for jobs that wait for something else is 100 to 300. */
+/** Jobs under way at once. */
 const CONCURRENCY = 100;
 /** Without `backoff` a failed job is tried again at once. What is done is removed: a history would cost more. */
 const JOB = { attempts: DESTINATIONS * TRIES, removeOnComplete: true, removeOnFail: true, stackTraceLimit: 0 };

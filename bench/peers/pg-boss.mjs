@@ -3,7 +3,7 @@ import { DESTINATIONS, TRIES } from '../work.mjs';
 
 const QUEUE = 'dial';
 const BULK = 1000;
-/** Jobs a fetch: more are no faster. */
+/** Jobs a fetch: more than ours takes, which is to its advantage. */
 const BATCH = 500;
 
 /** @returns a queue as peer.mjs dials it */
@@ -11,7 +11,7 @@ export async function open({ directory, dialers }) {
   const boss = new PgBoss({ host: directory, user: 'postgres', database: 'postgres', max: 2 * dialers, supervise: false, schedule: false });
   await boss.start();
   await boss.createQueue(QUEUE, { name: QUEUE, retryLimit: DESTINATIONS * TRIES - 1, retryDelay: 0 });
-  /** Without an order by priority, and without times to wait for: the documentation's options for more speed. */
+  /** Without an order by priority, and without times to wait for: less to look for. */
   const how = { batchSize: BATCH, includeMetadata: true, priority: false, ignoreStartAfter: true };
 
   async function dialer(tally) {
