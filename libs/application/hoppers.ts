@@ -41,7 +41,7 @@ export class Hoppers {
   }
 
   committed(committed: readonly Committed[]): void {
-    for (const { kind, known, position } of committed) {
+    for (const { kind, known, position, passing } of committed) {
       if (kind !== TARGET) continue;
       // TARGET streams fold to targets; the list of committed streams is of mixed kinds.
       const target = known as Known<Target>;
@@ -52,7 +52,8 @@ export class Hoppers {
         hopper = this.warm.peek(outdialId) ?? this.make(outdialId);
         this.withNews.set(outdialId, hopper);
       }
-      hopper.committed(id, candidateOf(target), position);
+      const candidate = candidateOf(target);
+      hopper.committed(id, candidate && passing ? { ...candidate, known: null } : candidate, position);
     }
   }
 

@@ -61,6 +61,8 @@ export interface Committed {
   readonly kind: Kind<unknown>;
   readonly known: Known<unknown>;
   readonly position: Position;
+  /** One of too many to keep their states (an import): listeners keep no more of it than they must. */
+  readonly passing: boolean;
 }
 
 export interface RunOptions {
@@ -215,7 +217,8 @@ export class Streams {
       else {
         const known: Known<S> = { state: decided.state, head: answer.head };
         this.remember(group.stream, known, options);
-        committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position });
+        const passing = options.remember === false;
+        committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position, passing });
         for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known), position: answer.position };
       }
     }
