@@ -69,7 +69,7 @@ const started = start();
 /**
  * Milliseconds between two looks at the log. A single change is folded at once. While appends come without a pause the rest doubles, from the shortest to the longest: a
  * commit then takes what came meanwhile, and a target that was leased and reported in between is written once instead of twice, which is most of what a dial cycle costs
- * this thread (docs/adr/0014-what-a-dial-cycle-costs.md). Who waits for a change cuts the rest short: only a query that waits for nothing may see what is as old.
+ * this thread (docs/adr/0017-what-a-dial-cycle-costs.md). Who waits for a change cuts the rest short: only a query that waits for nothing may see what is as old.
  */
 const REST = { shortest: 40, longest: 250, whileAwaited: 10 };
 
