@@ -118,7 +118,7 @@ const looks = started.then(({ log }) => new Looks(() => log.wake()));
 
 async function answer(message: ToProjector): Promise<unknown> {
   const running = await started;
-  const { log, projector } = running;
+  const { projector } = running;
   switch (message.kind) {
     case 'wake':
       (await looks).wake();
