@@ -241,6 +241,8 @@ export class Streams {
     again: Group<S>[],
   ): readonly Pending<S, R>[] {
     const pending: Pending<S, R>[] = [];
+    // One for all: encoding it is done once an object.
+    const eventContext = eventContextOf(context);
     for (const group of open) {
       const before: Known<S> = group.known ?? NOTHING;
       const decided = this.decideGroup(jobs, group, before, outcomes, context);
@@ -252,7 +254,7 @@ export class Streams {
         for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(before), position: null };
         continue;
       }
-      const events = this.encode(group.stream, decided.events, context);
+      const events = encode(group.stream, decided.events, eventContext);
       pending.push({ group, decided, request: { stream: group.stream, expected: before.head, events } });
     }
     return pending;
@@ -299,17 +301,6 @@ export class Streams {
     return { events, state: known.state, results };
   }
 
-  private encode(stream: string, events: readonly DialingEvent[], context: RequestContext): NewEvent[] {
-    const from: EventContext = {
-      customerId: context.customerId,
-      actor: context.actor,
-      correlationId: context.requestId,
-      causationId: context.commandId,
-      ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
-    };
-    return events.map((event, index) => ({ id: derivedId(context.commandId, `${stream}/${index}`), ...encodeEvent(event, from) }));
-  }
-
   /** What has been appended after `base`, folded onto it. */
   private async refresh<S>(kindOf: Kind<S>, stream: string, base: Known<S>, remember = true): Promise<Known<S>> {
     const news = await this.events.readStream(stream, base.head.revision + 1);
@@ -318,6 +309,21 @@ export class Streams {
     return known;
   }
 }
+
+const eventContextOf = (context: RequestContext): EventContext => ({
+  customerId: context.customerId,
+  actor: context.actor,
+  correlationId: context.requestId,
+  causationId: context.commandId,
+  ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
+});
+
+/** The command's id is what causes its events, and what their ids derive from. */
+const encode = (stream: string, events: readonly DialingEvent[], context: EventContext): NewEvent[] =>
+  events.map((event, index) => {
+    const { type, data, metadata } = encodeEvent(event, context);
+    return { id: derivedId(context.causationId, `${stream}/${index}`), type, data, metadata };
+  });
 
 function fold<S>(kindOf: Kind<S>, before: Known<S>, recorded: RecordedEvent): Known<S> {
   return {

@@ -49,10 +49,12 @@ export function effectiveLimits(limits: TargetLimits, policy: Pick<DialPolicy, '
 }
 
 /** The policy that an attempt on a target with these limits pins. */
-export const pinPolicy = (limits: TargetLimits, policy: DialPolicy): DialPolicy => ({
-  ...policy,
-  maxTryCounts: effectiveLimits(limits, policy),
-});
+export const pinPolicy = (limits: TargetLimits, policy: DialPolicy): DialPolicy =>
+  // As it is for a target without limits of its own: nearly all of a list then share one policy.
+  hasLimits(limits) ? { ...policy, maxTryCounts: effectiveLimits(limits, policy) } : policy;
+
+const hasLimits = ({ tryCountMax, tryCountMaxes }: TargetLimits): boolean =>
+  tryCountMax !== null || tryCountMaxes.some((max) => max !== null);
 
 /**
  * What a try that was not answered does to the destination dialed: whether the outcome alone exhausts it, and how long (ms, from the attempt's

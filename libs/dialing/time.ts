@@ -13,13 +13,24 @@ export const eventTime = (now: Micros, last: Micros | null): Micros => (last ===
 /** What the wire shows for a moment that has not come (the document's sentinel). */
 export const NEVER = '9999-01-01 00:00:00.000000';
 
-const pad = (value: number, width: number): string => String(value).padStart(width, '0');
+/** Texts of the seconds used last: the times of an answer's rows lie close together, and a date costs more than all else that is done with one. */
+const SECONDS = new Map<number, string>();
+const SECONDS_KEPT = 100;
+
+function secondText(second: number): string {
+  const known = SECONDS.get(second);
+  if (known !== undefined) return known;
+  const made = new Date(second * 1000).toISOString().slice(0, 20).replace('T', ' ');
+  if (SECONDS.size >= SECONDS_KEPT) SECONDS.clear();
+  SECONDS.set(second, made);
+  return made;
+}
 
 /** `2022-04-28 01:41:40.503790`, UTC; `null` becomes the sentinel. */
 export function formatMicros(time: Micros | null): string {
   if (time === null) return NEVER;
-  const millis = Math.floor(time / 1000);
-  return `${new Date(millis).toISOString().slice(0, 23).replace('T', ' ')}${pad(time - millis * 1000, 3)}`;
+  const second = Math.floor(time / 1_000_000);
+  return secondText(second) + String(time - second * 1_000_000).padStart(6, '0');
 }
 
 const WIRE = /^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?$/;

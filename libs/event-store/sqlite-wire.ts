@@ -1,4 +1,4 @@
-import type { AppendRequest, AppendResult, EventBatch, NewEvent, RecordedEvent } from './event-store';
+import type { AppendLane, AppendRequest, AppendResult, EventBatch, NewEvent, RecordedEvent } from './event-store';
 import type { WriterAnswer, WriterTask } from './sqlite-writer';
 
 /**
@@ -28,31 +28,54 @@ class Cursor {
 
 type AppendTask = Extract<WriterTask, { kind: 'append' }>;
 
-export function encodeAppends(tasks: readonly AppendTask[]): Flat {
-  const flat: (string | number)[] = [];
-  for (const { id, lane, requests } of tasks) {
-    flat.push(id, lane, requests.length);
-    for (const { stream, expected, events } of requests) {
-      flat.push(stream, expected.revision, expected.hash, events.length);
-      for (const event of events) flat.push(event.id, event.type, event.data, event.metadata);
-    }
-  }
-  return flat;
+/**
+ * Appends on their way to the writer: all their texts as one, with their lengths among the numbers. Thousands of short strings cost a structured clone far more than
+ * their bytes do. What is cut out of a text keeps all of it alive; so the streams' names, which the writer's index keeps, are a text of their own.
+ */
+export interface PackedAppends {
+  readonly names: string;
+  readonly texts: string;
+  readonly numbers: Float64Array;
 }
 
-export function decodeAppends(flat: Flat): readonly AppendTask[] {
-  const tasks: AppendTask[] = [];
-  for (const cursor = new Cursor(flat); !cursor.done;) {
-    const id = cursor.number();
-    const lane = cursor.text() === 'import' ? 'import' : 'interactive';
-    const requests: AppendRequest[] = [];
-    for (let left = cursor.number(); left > 0; left -= 1) {
-      const stream = cursor.text();
-      const expected = { revision: cursor.number(), hash: cursor.text() };
-      const events: NewEvent[] = [];
-      for (let more = cursor.number(); more > 0; more -= 1) {
-        events.push({ id: cursor.text(), type: cursor.text(), data: cursor.text(), metadata: cursor.text() });
+const LANES: readonly AppendLane[] = ['interactive', 'import'];
+
+export function encodeAppends(tasks: readonly AppendTask[]): PackedAppends {
+  const names: string[] = [];
+  const texts: string[] = [];
+  const numbers: number[] = [];
+  for (const { id, lane, requests } of tasks) {
+    numbers.push(id, LANES.indexOf(lane), requests.length);
+    for (const { stream, expected, events } of requests) {
+      names.push(stream);
+      texts.push(expected.hash);
+      numbers.push(stream.length, expected.revision, expected.hash.length, events.length);
+      for (const { id: eventId, type, data, metadata } of events) {
+        texts.push(eventId, type, data, metadata);
+        numbers.push(eventId.length, type.length, data.length, metadata.length);
       }
+    }
+  }
+  return { names: names.join(''), texts: texts.join(''), numbers: Float64Array.from(numbers) };
+}
+
+export function decodeAppends({ names, texts, numbers }: PackedAppends): readonly AppendTask[] {
+  const tasks: AppendTask[] = [];
+  let at = 0;
+  let nameAt = 0;
+  let textAt = 0;
+  const number = (): number => numbers[at++] ?? 0;
+  const name = (): string => names.slice(nameAt, (nameAt += number()));
+  const text = (): string => texts.slice(textAt, (textAt += number()));
+  while (at < numbers.length) {
+    const id = number();
+    const lane = LANES[number()] ?? 'interactive';
+    const requests: AppendRequest[] = [];
+    for (let left = number(); left > 0; left -= 1) {
+      const stream = name();
+      const expected = { revision: number(), hash: text() };
+      const events: NewEvent[] = [];
+      for (let more = number(); more > 0; more -= 1) events.push({ id: text(), type: text(), data: text(), metadata: text() });
       requests.push({ stream, expected, events });
     }
     tasks.push({ kind: 'append', id, lane, requests });

@@ -1,10 +1,10 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { decodeAppends, encodeResults, type Flat } from './sqlite-wire';
+import { decodeAppends, encodeResults, type Flat, type PackedAppends } from './sqlite-wire';
 import { SqliteWriter, type WriterAnswer, type WriterTask } from './sqlite-writer';
 
 /** From the store to its writer thread. */
 export type ToWriter =
-  | { readonly kind: 'appends'; readonly appends: Flat }
+  | { readonly kind: 'appends'; readonly appends: PackedAppends }
   | { readonly kind: 'state'; readonly tasks: readonly Extract<WriterTask, { kind: 'state' }>[] }
   | { readonly kind: 'close' };
 

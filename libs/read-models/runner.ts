@@ -49,10 +49,11 @@ export interface RunnerOptions {
 
 export interface RunnerLimits {
   /**
-   * Events folded before a commit while the log is ahead. A short lag is made up in small steps, from `firstEvents`, doubled with each commit; a generation that
-   * begins, which nobody reads yet, in the largest from the start.
+   * Events folded before a commit while the log is ahead. A lag is made up in small steps, from `firstEvents`, doubled with each commit up to `mostWhileRead`: what is not
+   * committed yet is remembered by those who appended it, too. A generation that begins, which nobody reads yet, takes the largest from the start.
    */
   readonly firstEvents: number;
+  readonly mostWhileRead: number;
   readonly mostEvents: number;
   /** Documents changed before a commit, roughly. Together they bound the memory of a rebuild: 100,000 targets of three attempts are 300 MB. */
   readonly mostDocuments: number;
@@ -60,7 +61,13 @@ export interface RunnerLimits {
   readonly cachedDocuments: number;
 }
 
-const LIMITS: RunnerLimits = { firstEvents: 2_000, mostEvents: 500_000, mostDocuments: 100_000, cachedDocuments: 10_000 };
+const LIMITS: RunnerLimits = {
+  firstEvents: 2_000,
+  mostWhileRead: 16_000,
+  mostEvents: 500_000,
+  mostDocuments: 100_000,
+  cachedDocuments: 10_000,
+};
 
 /**
  * Keeps one generation up to date with the log until it is stopped, loses it, or meets an event of a newer release. When it resolves nothing of it is
@@ -138,7 +145,13 @@ class Run {
     const documents = this.foldings.reduce((total, folding) => total + folding.pending, 0);
     if (!batch.caughtUp && this.events < this.mostEvents && documents < this.limits.mostDocuments) return;
     await this.commit(batch.caughtUp);
-    this.mostEvents = batch.caughtUp ? this.limits.firstEvents : Math.min(2 * this.mostEvents, this.limits.mostEvents);
+    this.mostEvents = batch.caughtUp ? this.limits.firstEvents : this.afterLag(this.mostEvents);
+  }
+
+  /** A build from nothing stays at the largest until it has caught up. */
+  private afterLag(events: number): number {
+    const { mostWhileRead, mostEvents } = this.limits;
+    return events >= mostEvents ? mostEvents : Math.min(2 * events, mostWhileRead, mostEvents);
   }
 
   private async fold(events: readonly RecordedEvent[]): Promise<void> {

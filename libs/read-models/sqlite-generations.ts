@@ -15,7 +15,17 @@ import type {
   StoredDocument,
   WriteBatch,
 } from './read-store';
-import { fieldNames, GENERATION_TABLE, getSql, indexStatements, quarantinedSql, tableStatements, upsertSql } from './sqlite-schema';
+import {
+  fieldNames,
+  GENERATION_TABLE,
+  getSql,
+  indexStatements,
+  quarantinedSql,
+  tableStatements,
+  insertSql,
+  storedSql,
+  updateSql,
+} from './sqlite-schema';
 
 /**
  * Generations as files: `read-<name>.db` each, and `read-current.json` that names the one readers use. docs/adr/0004-read-model-generations.md says why one
@@ -164,9 +174,8 @@ type Row = { readonly id: string; readonly position: string; readonly quarantine
 
 interface Collection {
   readonly schema: CollectionSchema;
-  readonly fields: readonly string[];
   readonly get: Database.Statement<[string], Row>;
-  readonly upsert: Database.Statement;
+  readonly table: DocumentTable;
   readonly quarantined: Database.Statement<[], { readonly id: string; readonly quarantine: string }>;
 }
 
@@ -184,16 +193,15 @@ class SqliteGenerationWriter implements GenerationWriter {
         schema.name,
         {
           schema,
-          fields: fieldNames(schema),
           get: db.prepare<[string], Row>(getSql(schema)),
-          upsert: db.prepare(upsertSql(schema)),
+          table: new DocumentTable(db, schema),
           quarantined: db.prepare<[], { id: string; quarantine: string }>(quarantinedSql(schema)),
         },
       ]),
     );
     const move = db.prepare('UPDATE generation SET position = ? WHERE id = 1 AND position = ?');
     this.write = db.transaction((documents: Slice, checkpoint: WriteBatch['checkpoint'] | null) => {
-      for (const [{ upsert, fields }, document] of documents) upsert.run(parametersOf(document, fields));
+      for (const [{ table }, document] of documents) table.write(document);
       if (checkpoint !== null && move.run(checkpoint.to, checkpoint.from).changes === 0) throw new CheckpointMoved();
     });
   }
@@ -269,15 +277,59 @@ const SLICE = 2_000;
 
 class CheckpointMoved extends Error {}
 
-function parametersOf(document: StoredDocument, fields: readonly string[]): (string | number | null)[] {
-  const parameters: (string | number | null)[] = [document.id, document.position, document.quarantine];
-  for (const field of fields) {
-    const value = document.fields[field] ?? null;
-    parameters.push(typeof value === 'object' && value !== null ? JSON.stringify(value) : value);
+type Value = string | number | null;
+
+/**
+ * Writes documents of a collection. An UPDATE rewrites every index that has a column of its SET list, whether the value changed or not: nine of them for a target of which
+ * mostly the due time alone is new. So what is stored is read first, and only the fields that differ are named.
+ */
+class DocumentTable {
+  private readonly fields: readonly string[];
+  private readonly stored: Database.Statement<[string], [row: number, position: Position, ...fields: Value[]]>;
+  private readonly insert: Database.Statement;
+  private readonly updates = new Map<number, Database.Statement>();
+
+  constructor(
+    private readonly db: Database.Database,
+    private readonly schema: CollectionSchema,
+  ) {
+    this.fields = fieldNames(schema);
+    this.stored = db.prepare<[string], [number, Position, ...Value[]]>(storedSql(schema)).raw();
+    this.insert = db.prepare(insertSql(schema));
   }
-  parameters.push(document.body);
-  return parameters;
+
+  /** Unless the stored one is newer. */
+  write(document: StoredDocument): void {
+    const { id, position, quarantine, body } = document;
+    const values = this.fields.map((field) => columnOf(document.fields[field] ?? null));
+    const stored = this.stored.get(id);
+    if (stored === undefined) {
+      this.insert.run(id, position, quarantine, ...values, body);
+      return;
+    }
+    const [row, before, ...old] = stored;
+    if (position < before) return;
+    const differs = (value: Value, at: number): boolean => value !== old[at];
+    this.updateOf(values.map(differs)).run(position, quarantine, ...values.filter(differs), body, row);
+  }
+
+  private updateOf(changed: readonly boolean[]): Database.Statement {
+    const key = changed.reduce((bits, one) => 2 * bits + Number(one), 0);
+    const known = this.updates.get(key);
+    if (known !== undefined) return known;
+    const made = this.db.prepare(
+      updateSql(
+        this.schema,
+        this.fields.filter((_, at) => changed[at]),
+      ),
+    );
+    this.updates.set(key, made);
+    return made;
+  }
 }
+
+const columnOf = (value: StoredDocument['fields'][string]): Value =>
+  typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
 
 /** Lets the thread's other work in: SQLite answers at once, and a loop of awaits alone would starve timers and messages. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

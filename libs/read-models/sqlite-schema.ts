@@ -66,7 +66,7 @@ function textsIndex(schema: CollectionSchema, index: IndexSchema, at: number, te
     `CREATE TABLE IF NOT EXISTS ${name} (${typed.join(', ')}, id TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (${columns}, id)) STRICT, WITHOUT ROWID`,
     `${insert('t', `${table} t, `)} ORDER BY ${index.fields.map((field) => (field === texts ? 'value' : `t.${quoted(field)}`)).join(', ')}, t.id`,
     `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_inserted`)} AFTER INSERT ON ${table} BEGIN ${insert('new', '')}; END`,
-    `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_updated`)} AFTER UPDATE ON ${table} WHEN ${changed} BEGIN
+    `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_updated`)} AFTER UPDATE OF ${columns} ON ${table} WHEN ${changed} BEGIN
        DELETE FROM ${name} WHERE (${columns}, id) IN (
          SELECT ${values('old')}, old.id FROM json_each(old.${quoted(texts)}));
        ${insert('new', '')};
@@ -83,12 +83,20 @@ const DOCUMENT = 't.id, t.position, t.quarantine, t.body';
 
 export const getSql = (schema: CollectionSchema): string => `SELECT ${DOCUMENT} FROM ${quoted(schema.name)} t WHERE t.id = ?`;
 
-/** Writes a document unless the stored one is newer. Parameters: id, position, quarantine, the fields in their order, body. */
-export function upsertSql(schema: CollectionSchema): string {
+/** What is stored of a document, but for its body. Parameter: id. */
+export const storedSql = (schema: CollectionSchema): string =>
+  `SELECT ${['row', 'position', ...fieldNames(schema)].map(quoted).join(', ')} FROM ${quoted(schema.name)} WHERE id = ?`;
+
+/** Parameters: id, position, quarantine, the fields in their order, body. */
+export function insertSql(schema: CollectionSchema): string {
   const columns = ['id', 'position', 'quarantine', ...fieldNames(schema), 'body'].map(quoted);
-  const updates = columns.slice(1).map((column) => `${column} = excluded.${column}`);
-  return `INSERT INTO ${quoted(schema.name)} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})
-    ON CONFLICT (id) DO UPDATE SET ${updates.join(', ')} WHERE excluded.position >= position`;
+  return `INSERT INTO ${quoted(schema.name)} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+}
+
+/** Replaces a document, naming only those of its fields that changed. Parameters: position, quarantine, these fields, body, row. */
+export function updateSql(schema: CollectionSchema, changed: readonly string[]): string {
+  const updates = ['position', 'quarantine', ...changed, 'body'].map((column) => `${quoted(column)} = ?`);
+  return `UPDATE ${quoted(schema.name)} SET ${updates.join(', ')} WHERE row = ?`;
 }
 
 export const quarantinedSql = (schema: CollectionSchema): string =>

@@ -26,7 +26,7 @@ export const TARGET_EVENTS: Readonly<Record<TargetEvent['type'], true>> = {
 };
 
 export const targets = aggregateProjection<Target, TargetEvent>({
-  version: 1,
+  version: 2,
   schema: {
     name: COLLECTION,
     fields: {
@@ -53,8 +53,7 @@ export const targets = aggregateProjection<Target, TargetEvent>({
       // The hopper's windows, and what is due next whatever its priority.
       { fields: ['outdial', 'priority', 'due'], sparse: true },
       { fields: ['outdial', 'due'], sparse: true },
-      // Attempts under way. They are few: a lease at a time each.
-      { fields: ['outdial', 'dialer', 'expire'], sparse: true },
+      // Attempts under way. They are few, a lease at a time each: those of one dialer are picked out of them.
       { fields: ['outdial', 'expire'], sparse: true },
       { fields: ['expire'], sparse: true },
     ],

@@ -67,34 +67,64 @@ async function watchReaders(): Promise<{ readonly presence: Presence; close(): P
 const started = start();
 
 /**
- * Milliseconds between two looks at the log while appends come without a pause. A single change is folded at once; under load a commit takes what came meanwhile, and a
- * target that was leased and reported in between is written once instead of twice.
+ * Milliseconds between two looks at the log. A single change is folded at once. While appends come without a pause the rest doubles, from the shortest to the longest: a
+ * commit then takes what came meanwhile, and a target that was leased and reported in between is written once instead of twice, which is most of what a dial cycle costs
+ * this thread (docs/adr/0017-what-a-dial-cycle-costs.md). Who waits for a change cuts the rest short: only a query that waits for nothing may see what is as old.
  */
-const REST = 40;
-let resting = false;
-let wokenMeanwhile = false;
+const REST = { shortest: 40, longest: 250, whileAwaited: 10 };
 
-function wake(log: LogReader): void {
-  if (resting) {
-    wokenMeanwhile = true;
-    return;
+/** When to look at the log. */
+class Looks {
+  private timer: NodeJS.Timeout | null = null;
+  private rest = REST.shortest;
+  private since = 0;
+  private wokenMeanwhile = false;
+  private awaited = false;
+
+  constructor(private readonly look: () => void) {}
+
+  /** There are new events. */
+  wake(): void {
+    if (this.timer === null) this.now();
+    else this.wokenMeanwhile = true;
   }
-  log.wake();
-  resting = true;
-  setTimeout(() => {
-    resting = false;
-    if (!wokenMeanwhile) return;
-    wokenMeanwhile = false;
-    wake(log);
-  }, REST);
+
+  /** Somebody waits for an event that is in the log. */
+  hurry(): void {
+    if (this.timer === null || this.awaited) return;
+    this.awaited = true;
+    this.restUntil(this.since + REST.whileAwaited);
+  }
+
+  private now(): void {
+    this.look();
+    this.wokenMeanwhile = false;
+    this.awaited = false;
+    this.since = performance.now();
+    this.restUntil(this.since + this.rest);
+  }
+
+  private restUntil(end: number): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      this.rest = this.wokenMeanwhile ? Math.min(2 * this.rest, REST.longest) : REST.shortest;
+      if (this.wokenMeanwhile) this.now();
+    }, end - performance.now());
+  }
 }
+
+const looks = started.then(({ log }) => new Looks(() => log.wake()));
 
 async function answer(message: ToProjector): Promise<unknown> {
   const running = await started;
-  const { log, projector } = running;
+  const { projector } = running;
   switch (message.kind) {
     case 'wake':
-      wake(log);
+      (await looks).wake();
+      return undefined;
+    case 'hurry':
+      (await looks).hurry();
       return undefined;
     case 'status':
       return projector.status();

@@ -15,6 +15,8 @@ export interface ProjectorPlace {
 /** What the gateway asks of the projector's thread; `id` where an answer is expected. */
 export type ToProjector =
   | { readonly kind: 'wake' }
+  /** Somebody waits for events that it was woken for. */
+  | { readonly kind: 'hurry' }
   | { readonly kind: 'status' }
   | { readonly kind: 'rebuild' }
   | { readonly kind: 'retry' }
@@ -77,7 +79,9 @@ export class Projector implements ProjectionProgress, ProjectionOrders {
   }
 
   reached(position: Position, milliseconds: number): Promise<boolean> {
-    return this.latest.position >= position ? Promise.resolve(true) : this.arrivals.wait(position, milliseconds);
+    if (this.latest.position >= position) return Promise.resolve(true);
+    this.tell({ kind: 'hurry' });
+    return this.arrivals.wait(position, milliseconds);
   }
 
   /** There are new events. */
