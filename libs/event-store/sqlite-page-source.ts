@@ -3,6 +3,7 @@ import { type EventBatch, StoreUnavailable } from './event-store';
 import type { PageRequest } from './sqlite-log';
 import type { FromReader, ToReader } from './sqlite-reader.thread';
 import { decodeBatch } from './sqlite-wire';
+import { THREAD_MEMORY } from './thread-memory';
 
 /** Where pages of the log come from. */
 export interface PageSource {
@@ -26,7 +27,7 @@ export function openReaderThread(directory: string): PageSource {
   let closed = false;
 
   const start = (): Worker => {
-    const started = new Worker(require.resolve('./sqlite-reader.thread'), { workerData: { directory } });
+    const started = new Worker(require.resolve('./sqlite-reader.thread'), { workerData: { directory }, resourceLimits: THREAD_MEMORY });
     const lost = (error: unknown): void => {
       // An error is followed by an exit; by then another thread may be at work for others.
       if (worker !== started) return;

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { decodeResults, encodeAppends } from './sqlite-wire';
 import { SqliteWriter, type WriterAnswer, type WriterTask } from './sqlite-writer';
 import type { FromWriter, ToWriter } from './sqlite-writer.thread';
+import { THREAD_MEMORY } from './thread-memory';
 
 /** The way to the writer, wherever it runs. */
 export interface WriterChannel {
@@ -66,7 +67,7 @@ export function openInlineWriter(directory: string, listener: WriterListener): W
 /** The writer on a thread of its own, from the compiled file beside this one: a turn of the event loop makes one message. */
 export function openWriterThread(directory: string, listener: WriterListener): Promise<WriterChannel> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(require.resolve('./sqlite-writer.thread'), { workerData: { directory } });
+    const worker = new Worker(require.resolve('./sqlite-writer.thread'), { workerData: { directory }, resourceLimits: THREAD_MEMORY });
     const send = (message: ToWriter): void => worker.postMessage(message);
     let outbox: WriterTask[] = [];
     let state: 'starting' | 'open' | 'closed' | 'dead' = 'starting';

@@ -116,7 +116,7 @@ function configure(db: Database.Database): void {
   // No fsync at a commit. After a power cut the file may be a few commits old, never damaged; its checkpoint is as old, and the log is followed from there.
   db.pragma('synchronous = NORMAL');
   db.pragma('wal_autocheckpoint = 8000');
-  db.pragma('cache_size = -128000');
+  db.pragma('cache_size = -48000');
   db.pragma('busy_timeout = 5000');
 }
 

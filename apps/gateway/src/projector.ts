@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Log, ProjectionOrders, ProjectionProgress } from '#application';
+import { THREAD_MEMORY } from '#event-store';
 import type { LogSource, Position } from '#event-store';
 import type { GenerationStatus, ProjectorProgress, QuarantinedDocument, ReadSource } from '#read-models';
 import { Arrivals } from './arrivals';
@@ -44,7 +45,7 @@ export class Projector implements ProjectionProgress, ProjectionOrders {
     private readonly log: Log,
     private readonly onProgress: (progress: ProjectorProgress, previous: ProjectorProgress) => void,
   ) {
-    this.worker = new Worker(require.resolve('./projector-thread'), { workerData: where });
+    this.worker = new Worker(require.resolve('./projector-thread'), { workerData: where, resourceLimits: THREAD_MEMORY });
     this.worker.on('message', (message: FromProjector) => {
       this.received(message);
     });
