@@ -8,7 +8,7 @@ import { five, OutdialError } from '#dialing';
 import type { AccessKey, Attempt, Customer, Outdial, Outplan, Target } from '#dialing';
 import type { StateRecord, StateStore } from '#event-store';
 import { createLogger } from '#platform';
-import type { Engine } from '../../apps/gateway/src/engine';
+import type { Engine } from '../../apps/gateway/src/engine/engine';
 import { createGateway } from '../../apps/gateway/src/gateway.module';
 
 /** A gateway without an engine: what its controllers ask is written down, and answered as the test says. */

@@ -4,8 +4,8 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { OutdialError } from '#dialing';
 import { ADMIN_AUDIENCE } from '#platform';
 import type { GenerationStatus, QuarantinedDocument } from '#read-models';
-import { ENGINE } from './engine';
-import type { Engine } from './engine';
+import { ENGINE } from './engine/engine';
+import type { Engine } from './engine/engine';
 
 /**
  * What the admin command line asks of a running service, whose stores no second process may open. Not part of the API: its only client is

@@ -7,8 +7,8 @@ import type { Observable } from 'rxjs';
 import type { KeptAnswer } from '#application';
 import { Answer, keep, Replay } from './answer';
 import { detail, refused } from './dto/rules';
-import { ENGINE } from './engine';
-import type { Engine } from './engine';
+import { ENGINE } from './engine/engine';
+import type { Engine } from './engine/engine';
 import { errorAnswer, toOutdialError } from './http-errors';
 import { importFormat } from './imports';
 

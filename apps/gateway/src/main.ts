@@ -3,8 +3,8 @@ import { rmSync } from 'node:fs';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createLogger, readConfiguration, serviceFile, writePrivateFile } from '#platform';
 import type { Configuration, Logger } from '#platform';
-import { startEngine } from './engine';
-import type { Engine } from './engine';
+import { startEngine } from './engine/engine';
+import type { Engine } from './engine/engine';
 import { createGateway } from './gateway.module';
 import { endOnSignal, listen, say } from './process';
 

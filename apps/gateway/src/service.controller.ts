@@ -4,8 +4,8 @@ import type { FastifyReply } from 'fastify';
 import type { Metrics } from '#platform';
 import { Answer } from './answer';
 import { ReadinessAnswer } from './dto/service.dto';
-import { ENGINE } from './engine';
-import type { Engine } from './engine';
+import { ENGINE } from './engine/engine';
+import type { Engine } from './engine/engine';
 import { Operation } from './openapi';
 
 export const METRICS = Symbol('metrics');

@@ -9,8 +9,8 @@ import { FeedBusy, GetOutdial } from '#application';
 import type { Listener, RequestContext, Topic } from '#application';
 import { START } from '#event-store';
 import type { Position } from '#event-store';
-import { ENGINE } from './engine';
-import type { Engine } from './engine';
+import { ENGINE } from './engine/engine';
+import type { Engine } from './engine/engine';
 import { Operation } from './openapi';
 import { Asked, invalidParameter, QueryText, readPosition } from './request-context';
 

@@ -6,12 +6,12 @@ import type { RequestContext } from '#application';
 import { Answer } from './answer';
 import { as, detail, maybe, NoFields, refused } from './dto/rules';
 import { CreatedWebhook, NewWebhook, WebhookAnswer, WebhookList } from './dto/webhook.dto';
-import { ENGINE } from './engine';
-import type { Engine } from './engine';
+import { ENGINE } from './engine/engine';
+import type { Engine } from './engine/engine';
 import { Operation } from './openapi';
 import { Asked } from './request-context';
 import { webhookWire } from './wire';
-import { wrongUrl } from './webhook-sender';
+import { wrongUrl } from './engine/webhook-sender';
 
 @ApiTags('Webhooks')
 @Controller('v1.0/webhooks')

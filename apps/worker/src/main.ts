@@ -6,7 +6,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createLogger, createMetrics, nestLogger, readConfiguration } from '#platform';
 import type { Configuration, Logger, Metrics } from '#platform';
 import { sendAnswers } from '../../gateway/src/answer';
-import { ENGINE } from '../../gateway/src/engine';
+import { ENGINE } from '../../gateway/src/engine/engine';
 import { createAdapter } from '../../gateway/src/http-server';
 import { endOnSignal, listen, say } from '../../gateway/src/process';
 import { METRICS, ServiceController } from '../../gateway/src/service.controller';

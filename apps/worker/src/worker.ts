@@ -4,13 +4,13 @@ import { START } from '#event-store';
 import { SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration, Figures } from '#platform';
 import { openReadStore, READ_MODELS, versionsOf } from '#read-models';
-import { projectionsPart } from '../../gateway/src/background';
-import { processName, storesReadiness } from '../../gateway/src/engine';
-import { Projector } from '../../gateway/src/projector';
-import { openStores } from '../../gateway/src/stores';
-import type { Stores } from '../../gateway/src/stores';
-import { webhookSender } from '../../gateway/src/webhook-sender';
-import type { ProjectionsReport } from '../../gateway/src/workers-background';
+import { projectionsPart } from '../../gateway/src/engine/background';
+import { processName, storesReadiness } from '../../gateway/src/engine/engine';
+import { Projector } from '../../gateway/src/engine/projector';
+import { openStores } from '../../gateway/src/engine/stores';
+import type { Stores } from '../../gateway/src/engine/stores';
+import { webhookSender } from '../../gateway/src/engine/webhook-sender';
+import type { ProjectionsReport } from '../../gateway/src/engine/workers-background';
 
 /** One worker among several: competes for each kind of work that one process does at a time. */
 export interface Worker {

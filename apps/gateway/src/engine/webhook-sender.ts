@@ -6,7 +6,7 @@ import { BlockList, isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
 import { formatMicros } from '#dialing';
 import type { Clock, DeliveryResult, SendDelivery } from '#application';
-import { consistencyToken, targetMessageWire } from './wire';
+import { consistencyToken, targetMessageWire } from '../wire';
 
 const TIMEOUT_MILLIS = 10_000;
 

@@ -27,13 +27,13 @@ import type { Position } from '#event-store';
 import { hashPassword, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration, Figures } from '#platform';
 import { openReadStore, READ_MODELS } from '#read-models';
-import { auditThreads } from './audit/audits';
-import type { Audits } from './audit/audits';
+import { auditThreads } from '../audit/audits';
+import type { Audits } from '../audit/audits';
 import type { Background } from './background';
 import { OwnBackground } from './own-background';
 import { openStores } from './stores';
 import { webhookSender } from './webhook-sender';
-import { sseWording } from './wire';
+import { sseWording } from '../wire';
 import { WorkersBackground } from './workers-background';
 
 const PURGE_MILLIS = 10 * 60 * 1000;
