@@ -92,6 +92,11 @@ export interface EventStore {
   append(requests: readonly AppendRequest[], lane: AppendLane): Promise<readonly AppendResult[]>;
   /** Events of one stream with revision ≥ `from`, oldest first; empty when there is no such stream. Rejects with StoreUnavailable, StreamDamaged. */
   readStream(stream: string, from?: number): Promise<readonly RecordedEvent[]>;
+  /**
+   * Of events that were read, whether the store's own index has each as the last of its stream. What is cut off a stream is noticed by it. Absent where there is no
+   * index that could tell otherwise than the events.
+   */
+  areLast?(events: readonly Pick<RecordedEvent, 'stream' | 'position'>[]): Promise<readonly boolean[]>;
   /** All events of the streams of one group, in the order of the log. */
   readGroup(group: string, range: ReadRange): AsyncIterable<EventBatch>;
   /** All events in the order of the log. */

@@ -10,5 +10,5 @@ export {
   type SqliteEventStoreOptions,
   type SqliteLogView,
 } from './sqlite-event-store';
-export { openEventStoreDb, type EventStoreDbOptions } from './eventstoredb-event-store';
-export { openLogReader, type LogReader, type LogSource } from './log-source';
+export type { EventStoreDbOptions } from './eventstoredb-event-store';
+export { openEventStoreDb, openLogReader, type LogReader, type LogSource } from './log-source';

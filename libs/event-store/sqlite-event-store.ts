@@ -39,7 +39,10 @@ export interface SqliteEventStore extends EventStore {
 }
 
 /** A view of a directory's log for another thread of the process that writes it. Read-only, and inline in the calling thread. */
-export interface SqliteLogView extends Pick<EventStore, 'logId' | 'readStream' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'> {
+export interface SqliteLogView extends Pick<
+  EventStore,
+  'logId' | 'readStream' | 'areLast' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'
+> {
   /** There may be new events. */
   wake(): void;
 }
@@ -76,6 +79,7 @@ export function openSqliteLogReader(directory: string): SqliteLogView {
   return {
     logId: reader.logId,
     readStream: (stream, from) => reads.readStream(stream, from),
+    areLast: (events) => reads.areLast(events),
     readGroup: (group, range) => reads.range(group, range),
     readAll: (range) => reads.range(undefined, range),
     subscribe: (after, signal) => reads.subscribe(after, signal),
@@ -108,6 +112,7 @@ function store(options: SqliteEventStoreOptions, writing: Writing, channel: Writ
     exclusive: true,
     append: (requests, lane) => writing.append(requests, lane),
     readStream: (stream, from) => reads.readStream(stream, from),
+    areLast: (events) => reads.areLast(events),
     readGroup: (group, range) => reads.range(group, range),
     readAll: (range) => reads.range(undefined, range),
     subscribe: (after, signal) => reads.subscribe(after, signal),
@@ -276,6 +281,10 @@ class Reads {
       next = slice.next;
     }
     return newestFirst.reverse();
+  }
+
+  async areLast(events: readonly Pick<RecordedEvent, 'stream' | 'position'>[]): Promise<readonly boolean[]> {
+    return guarded(() => this.#near.areLast(events));
   }
 
   range(group: string | undefined, { after, upTo, batchSize = PAGE }: ReadRange): AsyncIterable<EventBatch> {

@@ -113,6 +113,7 @@ describe('The embedded log, held against a simple model', () => {
             const events = streamOf(reader, stream);
             expect(simple(events)).toEqual(model.of(stream));
             expect(verifyChain(events)).toBeNull();
+            expect(reader.areLast(events)).toEqual(events.map((_, at) => at === events.length - 1));
           }
         } finally {
           reader.close();

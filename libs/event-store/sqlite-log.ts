@@ -230,6 +230,7 @@ export class SqliteLogReader {
   readonly #maxPosition: Database.Statement;
   readonly #findTail: Database.Transaction<(stream: string) => StreamTail | null>;
   readonly #readPage: Database.Transaction<(request: PageRequest) => EventBatch>;
+  readonly #areLast: Database.Transaction<(events: readonly Pick<RecordedEvent, 'stream' | 'position'>[]) => readonly boolean[]>;
 
   constructor(directory: string, options: StreamIndexOptions = {}) {
     const db = new Database(eventsFile(directory), { readonly: true, fileMustExist: true });
@@ -246,6 +247,10 @@ export class SqliteLogReader {
     this.#maxPosition = db.prepare('SELECT max(position) FROM events').pluck();
     this.#findTail = db.transaction((stream: string) => this.#index.find(stream));
     this.#readPage = db.transaction((request: PageRequest) => this.#pageOf(request));
+    this.#areLast = db.transaction((events: readonly Pick<RecordedEvent, 'stream' | 'position'>[]) => {
+      const endsAt = this.#index.ends();
+      return events.map(({ stream, position }) => endsAt(stream, parsePosition(position)));
+    });
   }
 
   head(): Position {
@@ -255,6 +260,11 @@ export class SqliteLogReader {
   /** Position of the stream's last event, 0 when there is none: where walkBack begins. Throws StreamDamaged. */
   tailOf(stream: string): number {
     return this.#findTail.deferred(stream)?.position ?? 0;
+  }
+
+  /** Whether the index has these events, read from the log, as the last of their streams. */
+  areLast(events: readonly Pick<RecordedEvent, 'stream' | 'position'>[]): readonly boolean[] {
+    return this.#areLast.deferred(events);
   }
 
   /** Up to `limit` events of a stream, newest first, from the one at `position` back to revision `from`; `next` is 0 when they are all. Throws StreamDamaged. */

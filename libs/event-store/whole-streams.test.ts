@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { EMPTY_STREAM, type StreamHead } from './event-store';
 import { openSqliteEventStore, openSqliteLogReader, type SqliteEventStore } from './sqlite-event-store';
-import { type Flaw, wholeStreams, type WholeStream } from './whole-streams';
+import { type Flaw, type GatheringLimits, wholeStreams, type WholeStream } from './whole-streams';
 
 const GROUP = '6b7c9a52-0000-4000-8000-000000000001';
 const STREAMS = [`outdial-${GROUP}`, ...['a', 'b', 'c'].map((target) => `outdialtarget-${GROUP}.${target}`)];
@@ -38,18 +38,27 @@ beforeEach(() => {
   heads.clear();
 });
 
-async function read(group: string | null = GROUP): Promise<{ streams: readonly WholeStream[]; scanned: number }> {
+/** How streams come together: in one scan, in one for every stream or two, each by itself. */
+const WAYS: readonly (readonly [string, GatheringLimits | undefined])[] = [
+  ['gathered at once', undefined],
+  ['gathered in several scans', { held: 700, scans: 1000 }],
+  ['gathered one by one', { held: 1, scans: 1_000_000 }],
+  ['each read by itself', { held: 1, scans: 1 }],
+];
+
+async function read(group: string | null = GROUP, limits?: GatheringLimits): Promise<{ streams: readonly WholeStream[]; scanned: number }> {
   const log = openSqliteLogReader(directory);
   const streams: WholeStream[] = [];
   let scanned = 0;
-  for await (const batch of wholeStreams(log, group, await log.head())) {
+  for await (const batch of wholeStreams(log, group, await log.head(), limits)) {
     streams.push(...batch.streams);
     scanned += batch.scanned;
   }
   await log.close();
   return { streams, scanned };
 }
-const flaws = async (): Promise<readonly Flaw[]> => (await read()).streams.flatMap(({ flaw }) => flaw ?? []);
+const flaws = async (limits?: GatheringLimits): Promise<readonly Flaw[]> =>
+  (await read(GROUP, limits)).streams.flatMap(({ flaw }) => flaw ?? []);
 
 /** Somebody with the file and without scruples. */
 async function tamper(...statements: readonly string[]): Promise<void> {
@@ -61,10 +70,10 @@ async function tamper(...statements: readonly string[]): Promise<void> {
 }
 const [OUTDIAL = '', A = '', B = ''] = STREAMS;
 
-describe('whole streams', () => {
+describe.each(WAYS)('whole streams, %s,', (_, limits) => {
   test('come one after the other, in the order they began, with every event', async () => {
     await append(OUTDIAL, A, B, A, OUTDIAL, B, A);
-    const { streams, scanned } = await read();
+    const { streams, scanned } = await read(GROUP, limits);
     expect(streams.map(({ stream }) => stream)).toEqual([OUTDIAL, A, B]);
     expect(streams.map(({ events }) => events.map(({ revision }) => revision))).toEqual([
       [0, 1],
@@ -77,9 +86,9 @@ describe('whole streams', () => {
 
   test('of a group leave out other groups, and of the log none', async () => {
     await append(A, 'outdial-other', 'outplan-x', B);
-    expect((await read()).streams.map(({ stream }) => stream)).toEqual([A, B]);
-    expect((await read(null)).streams).toHaveLength(4);
-    expect((await read('nobody')).streams).toEqual([]);
+    expect((await read(GROUP, limits)).streams.map(({ stream }) => stream)).toEqual([A, B]);
+    expect((await read(null, limits)).streams).toHaveLength(4);
+    expect((await read('nobody', limits)).streams).toEqual([]);
   });
 
   test('end where the caller says, whatever came later', async () => {
@@ -87,7 +96,7 @@ describe('whole streams', () => {
     const upTo = await store.head();
     await append(A, `outdialtarget-${GROUP}.late`);
     const seen: string[] = [];
-    for await (const { streams } of wholeStreams(store, GROUP, upTo)) {
+    for await (const { streams } of wholeStreams(store, GROUP, upTo, limits)) {
       for (const { stream, events } of streams) seen.push(`${stream} ${events.length}`);
     }
     expect(seen).toEqual([`${A} 1`, `${B} 1`]);
@@ -101,7 +110,7 @@ describe('whole streams', () => {
         store = await openSqliteEventStore({ directory, threads: false });
         heads.clear();
         await append(...order);
-        const { streams, scanned } = await read();
+        const { streams, scanned } = await read(GROUP, limits);
         expect(scanned).toBe(order.length);
         expect(streams.map(({ stream }) => stream)).toEqual([...new Set(order)]);
         for (const { stream, events, flaw } of streams) {
@@ -109,12 +118,12 @@ describe('whole streams', () => {
           expect(flaw).toBeNull();
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 10 },
     );
   });
 });
 
-describe('what was done to the file is found, and the first event that does not fit is named', () => {
+describe.each(WAYS)('what was done to the file is found, and the first event that does not fit is named: %s', (_, limits) => {
   beforeEach(async () => {
     await append(OUTDIAL, A, B, A, A, B, A);
   });
@@ -122,22 +131,24 @@ describe('what was done to the file is found, and the first event that does not 
 
   test.each(['data', 'metadata', 'type', 'id', 'hash'])('an altered %s', async (column) => {
     await tamper(`UPDATE events SET ${column} = ${column} || ' ' WHERE ${at(A, 1)}`);
-    expect(await flaws()).toMatchObject([{ stream: A, revision: 1, reason: expect.stringContaining('hash') as string }]);
+    expect(await flaws(limits)).toMatchObject([{ stream: A, revision: 1, reason: expect.stringContaining('hash') as string }]);
   });
 
   test('an event that was taken out of the middle', async () => {
     await tamper(`DELETE FROM events WHERE ${at(A, 1)}`);
-    expect(await flaws()).toMatchObject([{ stream: A, revision: 1, eventId: null, reason: expect.stringContaining('missing') as string }]);
+    expect(await flaws(limits)).toMatchObject([
+      { stream: A, revision: 1, eventId: null, reason: expect.stringContaining('missing') as string },
+    ]);
   });
 
   test('the first event of a stream', async () => {
     await tamper(`DELETE FROM events WHERE ${at(A, 0)}`);
-    expect(await flaws()).toMatchObject([{ stream: A, revision: 0, eventId: null }]);
+    expect(await flaws(limits)).toMatchObject([{ stream: A, revision: 0, eventId: null }]);
   });
 
   test('the last event of a stream, which the store still remembers', async () => {
     await tamper(`DELETE FROM events WHERE ${at(A, 3)}`);
-    expect(await flaws()).toMatchObject([{ stream: A, revision: 3, eventId: null }]);
+    expect(await flaws(limits)).toMatchObject([{ stream: A, revision: 3, eventId: null }]);
   });
 
   test('two events that were exchanged', async () => {
@@ -146,24 +157,24 @@ describe('what was done to the file is found, and the first event that does not 
       `UPDATE events SET revision = 1 WHERE ${at(A, 2)}`,
       `UPDATE events SET revision = 2 WHERE ${at(A, -1)}`,
     );
-    expect(await flaws()).toMatchObject([{ stream: A, revision: 1 }]);
+    expect(await flaws(limits)).toMatchObject([{ stream: A, revision: 1 }]);
   });
 
   test('an event that was moved to another stream', async () => {
     await tamper(`UPDATE events SET stream = '${B}' WHERE ${at(A, 2)}`);
-    expect((await flaws()).map(({ stream }) => stream)).toContain(A);
+    expect((await flaws(limits)).map(({ stream }) => stream)).toContain(A);
   });
 
   test('an event that leads back to itself', async () => {
     await tamper(`UPDATE events SET previous = position WHERE ${at(B, 1)}`);
     // What is left is all there and in order: only the way to it was broken, and the count tells.
-    const { streams } = await read();
+    const { streams } = await read(GROUP, limits);
     expect(streams.find(({ stream, events }) => stream === B && events.length === 2)).toBeDefined();
   });
 
   test('and nothing else is', async () => {
     await tamper(`UPDATE events SET data = 'x' WHERE ${at(B, 0)}`);
-    const { streams } = await read();
+    const { streams } = await read(GROUP, limits);
     expect(streams.filter(({ flaw }) => flaw !== null).map(({ stream }) => stream)).toEqual([B]);
     expect(streams.map(({ events }) => events.length)).toEqual([1, 4, 2]);
   });

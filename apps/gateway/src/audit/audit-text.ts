@@ -1,7 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import { formatMicros } from '#dialing';
-import { Replay, summarize, verifyOutdial } from '#application';
-import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application';
+import { Replay, summarize, verifyOutdial } from '#application/audit';
+import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application/audit';
 import type { Position, StreamLog } from '#event-store';
 import type { ReadStore } from '#read-models';
 import { attemptWire, consistencyToken } from '../wire';
