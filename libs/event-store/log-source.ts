@@ -10,7 +10,7 @@ export type LogSource =
 /** A log to read from. */
 export interface LogReader extends Pick<
   EventStore,
-  'logId' | 'readStream' | 'areLast' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'
+  'logId' | 'readStream' | 'readStreams' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'
 > {
   /** There may be new events: a log in files is told so by whoever wrote them, a server says it itself. */
   wake(): void;
