@@ -13,13 +13,27 @@ export const eventTime = (now: Micros, last: Micros | null): Micros => (last ===
 /** What the wire shows for a moment that has not come (the document's sentinel). */
 export const NEVER = '9999-01-01 00:00:00.000000';
 
-const pad = (value: number, width: number): string => String(value).padStart(width, '0');
+const SECOND = 1_000_000;
+const MINUTE = 60 * SECOND;
+
+/** The minute that was written last, and its text: a report writes five times a row, most of them in the minute of the one before. */
+let lastMinute = { of: 0, text: '1970-01-01 00:00:' };
+
+function minuteText(minute: number): string {
+  if (lastMinute.of !== minute) {
+    lastMinute = { of: minute, text: new Date((minute * MINUTE) / 1000).toISOString().slice(0, 17).replace('T', ' ') };
+  }
+  return lastMinute.text;
+}
 
 /** `2022-04-28 01:41:40.503790`, UTC; `null` becomes the sentinel. */
 export function formatMicros(time: Micros | null): string {
   if (time === null) return NEVER;
-  const millis = Math.floor(time / 1000);
-  return `${new Date(millis).toISOString().slice(0, 23).replace('T', ' ')}${pad(time - millis * 1000, 3)}`;
+  const minute = Math.floor(time / MINUTE);
+  const within = time - minute * MINUTE;
+  const second = Math.floor(within / SECOND);
+  // The 1 keeps the zeros in front, and is cut off.
+  return `${minuteText(minute)}${second < 10 ? '0' : ''}${second}.${String(SECOND + within - second * SECOND).slice(1)}`;
 }
 
 const WIRE = /^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?$/;
