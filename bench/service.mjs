@@ -53,7 +53,7 @@ export function clientAt(url, token, connections = 1) {
 }
 
 /** The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. */
-export async function startService(kept) {
+export async function startService(kept, patience = PATIENCE_MS) {
   const dataDir = kept ?? (await mkdtemp(path.join(process.env.BENCH_DIR ?? tmpdir(), 'outdial-bench-')));
   const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
     env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD },
@@ -67,7 +67,7 @@ export async function startService(kept) {
   child.stdout.on('data', listen);
   child.stderr.on('data', listen);
 
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + patience;
   let url;
   while ((url = /listening on (http:\S+)/.exec(output)?.[1]) === undefined) {
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the service did not start:\n${output}`);
@@ -80,6 +80,7 @@ export async function startService(kept) {
   return {
     client,
     dataDir,
+    pid: child.pid,
     /** `keep` the data for another service; else they go with this one. */
     async stop({ keep = false } = {}) {
       client.close();
