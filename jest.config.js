@@ -31,7 +31,10 @@ const common = {
   transform,
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node'],
   // package.json "imports" names the compiled files; tests run the sources.
-  moduleNameMapper: { '^#(platform|dialing|event-store|read-models|application|client)$': '<rootDir>/libs/$1/index.ts' },
+  moduleNameMapper: {
+    '^#(platform|dialing|event-store|read-models|application|client)$': '<rootDir>/libs/$1/index.ts',
+    '^#application/audit$': '<rootDir>/libs/application/audit.ts',
+  },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.tmp/', '<rootDir>/data/'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/', '<rootDir>/bench/'],
   restoreMocks: true,

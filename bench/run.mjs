@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { auditMemory } from './audit-memory.mjs';
 import { claimLatency } from './claim-latency.mjs';
 import { dialCycle, singleCycle } from './dial-cycle.mjs';
 import { writeDocument } from './document.mjs';
@@ -28,6 +29,7 @@ const FIGURES = {
   'single-cycle': singleCycle,
   'claim-latency': claimLatency,
   history,
+  'audit-memory': auditMemory,
   'stream-lag': streamLag,
   gateways,
 };
@@ -39,6 +41,7 @@ function readOptions() {
       targets: { type: 'string', default: '20000' },
       only: { type: 'string', default: NAMES.join(',') },
       dialers: { type: 'string', default: '8' },
+      events: { type: 'string', default: '300000' },
       listeners: { type: 'string', default: '100' },
       sizes: { type: 'string', default: '10000,100000' },
       large: { type: 'string' },
@@ -54,6 +57,7 @@ function readOptions() {
     targets: whole('--targets', values.targets),
     large: whole('--large', values.large ?? values.targets),
     dialers: whole('--dialers', values.dialers),
+    events: whole('--events', values.events),
     listeners: whole('--listeners', values.listeners),
     sizes: values.sizes.split(',').map((size) => whole('--sizes', size)),
     withPeers: !values['no-peers'],

@@ -57,7 +57,7 @@ export function clientAt(url, token, connections = 1) {
  * The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. `variables`: of its
  * environment, where it has stores elsewhere.
  */
-export async function startService(kept, variables = {}) {
+export async function startService(kept, variables = {}, patience = PATIENCE_MS) {
   const dataDir = kept ?? temporaryFolder('bench');
   const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
     env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD, ...variables },
@@ -72,7 +72,7 @@ export async function startService(kept, variables = {}) {
   child.stdout.on('data', listen);
   child.stderr.on('data', listen);
 
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + patience;
   let url;
   while ((url = /listening on (http:\S+)/.exec(output)?.[1]) === undefined) {
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the service did not start:\n${output}`);

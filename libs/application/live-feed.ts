@@ -14,7 +14,8 @@ export interface Topic {
 
 /** Where a listener's text goes. */
 export interface Listener {
-  write(text: string): void;
+  /** UTF-8; the same bytes go to all that listen for the same, and are changed by none. */
+  write(piece: Buffer): void;
   /** Resolves when what was written has left this process; rejects when the listener has gone or takes nothing any more. */
   drained(): Promise<void>;
   /** The feed has ended, or gave the listener up. */
@@ -259,15 +260,15 @@ export class LiveFeed {
 
   private flushChannel(channel: Channel): void {
     if (channel.pending.length === 0) return;
-    const text = channel.pending.join('');
+    const piece = pieceOf(channel.pending);
     channel.pending = [];
-    for (const listener of channel.listeners) listener.write(text);
+    for (const listener of channel.listeners) listener.write(piece);
   }
 
   private beat(): void {
     this.cancelBeat = this.scheduler.after(this.options.beat, () => {
       this.flush();
-      const point = this.wording.point(this.position);
+      const point = pieceOf([this.wording.point(this.position)]);
       for (const { listeners } of this.channels.values()) for (const listener of listeners) listener.write(point);
       this.beat();
     });
@@ -287,7 +288,7 @@ export class LiveFeed {
         const missed = this.missedBy(topic, position);
         const piece = missed.slice(0, PIECE);
         if (missed.length <= PIECE) return position;
-        listener.write(piece.map(({ text }) => text).join(''));
+        listener.write(pieceOf(piece.map(({ text }) => text)));
         position = piece.at(-1)?.position ?? position;
         await listener.drained();
       }
@@ -304,7 +305,7 @@ export class LiveFeed {
       const items = batch.events.flatMap((event) => this.itemOf(event) ?? []).filter((item) => concerns(topic, item));
       position = batch.position;
       if (items.length === 0) continue;
-      listener.write(items.map(({ text }) => text).join(''));
+      listener.write(pieceOf(items.map(({ text }) => text)));
       await listener.drained();
     }
     return position;
@@ -321,11 +322,7 @@ export class LiveFeed {
     const channel = this.channels.get(key) ?? { listeners: new Set(), pending: [] };
     this.channels.set(key, channel);
     this.flushChannel(channel);
-    listener.write(
-      this.missedBy(topic, from)
-        .map(({ text }) => text)
-        .join('') + this.wording.point(this.position),
-    );
+    listener.write(pieceOf([...this.missedBy(topic, from).map(({ text }) => text), this.wording.point(this.position)]));
     channel.listeners.add(listener);
     return true;
   }
@@ -345,6 +342,9 @@ export class LiveFeed {
     }
   }
 }
+
+/** Encoded here, once: a text would be encoded anew by each of its listeners. */
+const pieceOf = (texts: readonly string[]): Buffer => Buffer.from(texts.join(''));
 
 /** A place that `enter` has reserved. */
 export interface FeedPlace {

@@ -13,24 +13,27 @@ export const eventTime = (now: Micros, last: Micros | null): Micros => (last ===
 /** What the wire shows for a moment that has not come (the document's sentinel). */
 export const NEVER = '9999-01-01 00:00:00.000000';
 
-/** Texts of the seconds used last: the times of an answer's rows lie close together, and a date costs more than all else that is done with one. */
-const SECONDS = new Map<number, string>();
-const SECONDS_KEPT = 100;
+const SECOND = 1_000_000;
+const MINUTE = 60 * SECOND;
 
-function secondText(second: number): string {
-  const known = SECONDS.get(second);
-  if (known !== undefined) return known;
-  const made = new Date(second * 1000).toISOString().slice(0, 20).replace('T', ' ');
-  if (SECONDS.size >= SECONDS_KEPT) SECONDS.clear();
-  SECONDS.set(second, made);
-  return made;
+/** The minute that was written last, and its text: a report writes five times a row, most of them in the minute of the one before. */
+let lastMinute = { of: 0, text: '1970-01-01 00:00:' };
+
+function minuteText(minute: number): string {
+  if (lastMinute.of !== minute) {
+    lastMinute = { of: minute, text: new Date((minute * MINUTE) / 1000).toISOString().slice(0, 17).replace('T', ' ') };
+  }
+  return lastMinute.text;
 }
 
 /** `2022-04-28 01:41:40.503790`, UTC; `null` becomes the sentinel. */
 export function formatMicros(time: Micros | null): string {
   if (time === null) return NEVER;
-  const second = Math.floor(time / 1_000_000);
-  return secondText(second) + String(time - second * 1_000_000).padStart(6, '0');
+  const minute = Math.floor(time / MINUTE);
+  const within = time - minute * MINUTE;
+  const second = Math.floor(within / SECOND);
+  // The 1 keeps the zeros in front, and is cut off.
+  return `${minuteText(minute)}${second < 10 ? '0' : ''}${second}.${String(SECOND + within - second * SECOND).slice(1)}`;
 }
 
 const WIRE = /^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?$/;

@@ -68,6 +68,14 @@ export interface EventBatch {
   readonly caughtUp: boolean;
 }
 
+/** A few streams that begin one after the other, whole. */
+export interface StreamsBatch {
+  /** No events: the store's own index has this stream otherwise. It has gone on since, or was changed. Read it by itself. */
+  readonly streams: readonly { readonly stream: string; readonly events: readonly RecordedEvent[] }[];
+  /** Events of the log that were passed on the way since the last batch. Over all batches: every event of the group, whether a stream leads to it or not. */
+  readonly scanned: number;
+}
+
 export interface ReadRange {
   /** Events after this position; START for all. */
   readonly after: Position;
@@ -92,6 +100,8 @@ export interface EventStore {
   append(requests: readonly AppendRequest[], lane: AppendLane): Promise<readonly AppendResult[]>;
   /** Events of one stream with revision ≥ `from`, oldest first; empty when there is no such stream. Rejects with StoreUnavailable, StreamDamaged. */
   readStream(stream: string, from?: number): Promise<readonly RecordedEvent[]>;
+  /** The streams of a group (null: of all), in the order they began. Absent where reading each by itself is as good. */
+  readStreams?(group: string | null, upTo: Position): AsyncIterable<StreamsBatch>;
   /** All events of the streams of one group, in the order of the log. */
   readGroup(group: string, range: ReadRange): AsyncIterable<EventBatch>;
   /** All events in the order of the log. */

@@ -10,8 +10,8 @@ export {
   type SqliteEventStoreOptions,
   type SqliteLogView,
 } from './sqlite-event-store';
-export { openEventStoreDb, type EventStoreDbOptions } from './eventstoredb-event-store';
-export { openLogReader, type LogReader, type LogSource } from './log-source';
+export type { EventStoreDbOptions } from './eventstoredb-event-store';
+export { openEventStoreDb, openLogReader, type LogReader, type LogSource } from './log-source';
 export { isDuplicate, MongoConnection, mongoPrefix } from './mongo-connection';
 export { openMongoStateStore } from './mongo-state-store';
 export { CopyUnfinished, logsContinuedBy } from './log-copy-marks';

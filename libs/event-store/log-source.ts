@@ -1,5 +1,5 @@
 import type { EventStore } from './event-store';
-import { openEventStoreDb } from './eventstoredb-event-store';
+import type * as EventStoreDb from './eventstoredb-event-store';
 import { openSqliteLogReader } from './sqlite-event-store';
 
 /** Where a log is: what a thread or a command is told so that it can open it for itself. */
@@ -8,9 +8,22 @@ export type LogSource =
   | { readonly kind: 'eventstoredb'; readonly url: string; readonly categories: readonly string[] };
 
 /** A log to read from. */
-export interface LogReader extends Pick<EventStore, 'logId' | 'readStream' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'> {
+export interface LogReader extends Pick<
+  EventStore,
+  'logId' | 'readStream' | 'readStreams' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'
+> {
   /** There may be new events: a log in files is told so by whoever wrote them, a server says it itself. */
   wake(): void;
+}
+
+/**
+ * Opens the log in EventStoreDB (see eventstoredb-event-store.ts). The client is loaded only where there is a server: it takes longer than the rest of a thread's
+ * start.
+ */
+export async function openEventStoreDb(options: EventStoreDb.EventStoreDbOptions): Promise<EventStore> {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- An import() would need the ending of a built file's name.
+  const adapter = require('./eventstoredb-event-store') as typeof EventStoreDb;
+  return adapter.openEventStoreDb(options);
 }
 
 /** Rejects with StoreUnavailable when it cannot be reached. */

@@ -8,6 +8,7 @@ import {
   type Position,
   type ReadRange,
   type RecordedEvent,
+  type StreamsBatch,
   StoreUnavailable,
   StreamDamaged,
 } from './event-store';
@@ -15,6 +16,7 @@ import { type DirectoryLock, lockDirectory } from './directory-lock';
 import { type PageRequest, parsePosition, SqliteLogReader } from './sqlite-log';
 import { openReaderThread, type PageSource } from './sqlite-page-source';
 import { SqliteStateReader, type StateWrite } from './sqlite-state-store';
+import { sqliteStreams } from './sqlite-whole-streams';
 import type { WriterAnswer } from './sqlite-writer';
 import { openInlineWriter, openWriterThread, type WriterChannel, type WriterListener } from './sqlite-writer-channel';
 import type { StateStore } from './state-store';
@@ -39,7 +41,10 @@ export interface SqliteEventStore extends EventStore {
 }
 
 /** A view of a directory's log for another thread of the process that writes it. Read-only, and inline in the calling thread. */
-export interface SqliteLogView extends Pick<EventStore, 'logId' | 'readStream' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'> {
+export interface SqliteLogView extends Pick<
+  EventStore,
+  'logId' | 'readStream' | 'readStreams' | 'readGroup' | 'readAll' | 'subscribe' | 'head' | 'close'
+> {
   /** There may be new events. */
   wake(): void;
 }
@@ -76,6 +81,7 @@ export function openSqliteLogReader(directory: string): SqliteLogView {
   return {
     logId: reader.logId,
     readStream: (stream, from) => reads.readStream(stream, from),
+    readStreams: (group, upTo) => reads.readStreams(group ?? undefined, upTo),
     readGroup: (group, range) => reads.range(group, range),
     readAll: (range) => reads.range(undefined, range),
     subscribe: (after, signal) => reads.subscribe(after, signal),
@@ -276,6 +282,17 @@ class Reads {
       next = slice.next;
     }
     return newestFirst.reverse();
+  }
+
+  /** In the calling thread: for one that does nothing else. */
+  async *readStreams(group: string | undefined, upTo: Position): AsyncGenerator<StreamsBatch> {
+    const batches = sqliteStreams(this.#near, group, parsePosition(upTo));
+    for (;;) {
+      const next = guarded(() => batches.next());
+      if (next.done === true) return;
+      if (next.value !== null) yield next.value;
+      await nextTurn();
+    }
   }
 
   range(group: string | undefined, { after, upTo, batchSize = PAGE }: ReadRange): AsyncIterable<EventBatch> {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { verifyChain } from './chain';
 import { type AppendRequest, type AppendResult, groupOf, type NewEvent, NO_STREAM, type RecordedEvent, START } from './event-store';
 import { SqliteLogReader, SqliteLogWriter } from './sqlite-log';
+import { sqliteStreams } from './sqlite-whole-streams';
 
 /** What a log is, without a file: the list of its events. */
 class ModelLog {
@@ -109,10 +110,24 @@ describe('The embedded log, held against a simple model', () => {
           for (const group of ['a', 'ab', 'c']) {
             expect(simple(pages(reader, group, pageSize))).toEqual(model.events.filter(({ stream }) => groupOf(stream) === group));
           }
+          for (const group of ['a', 'ab', undefined]) {
+            const events = model.events.filter(({ stream }) => group === undefined || groupOf(stream) === group);
+            const order = [...new Set(events.map(({ stream }) => stream))];
+            // Held all at once, or in as many goes as there are streams.
+            for (const held of [undefined, pageSize, 1]) {
+              const batches = [...sqliteStreams(reader, group, model.events.length, held)].flatMap((batch) => batch ?? []);
+              expect(batches.flatMap(({ streams }) => streams.map(({ stream }) => stream))).toEqual(order);
+              expect(batches.flatMap(({ streams }) => streams.flatMap((one) => simple(one.events)))).toEqual(
+                order.flatMap((stream) => model.of(stream)),
+              );
+              expect(batches.reduce((sum, { scanned }) => sum + scanned, 0)).toBe(events.length);
+            }
+          }
           for (const stream of STREAMS) {
             const events = streamOf(reader, stream);
             expect(simple(events)).toEqual(model.of(stream));
             expect(verifyChain(events)).toBeNull();
+            expect(reader.areLast(events)).toEqual(events.map((_, at) => at === events.length - 1));
           }
         } finally {
           reader.close();

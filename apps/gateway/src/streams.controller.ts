@@ -135,10 +135,10 @@ function startOf(name: string, asked: string | undefined, logId: string): Positi
 /** A response that stays open. What it does not take is bounded. */
 function responseListener(raw: ServerResponse, scheduler: Engine['ports']['scheduler']): Listener {
   return {
-    write(text) {
+    write(piece) {
       if (raw.destroyed || raw.writableEnded) return;
       if (raw.writableLength > UNSENT_BYTES) raw.destroy();
-      else raw.write(text);
+      else raw.write(piece);
     },
     drained: () =>
       new Promise((resolve) => {

@@ -12,7 +12,7 @@ import type { Progress } from '#read-models';
 /** A position as it is told: base64url of `<log id>:<position>`. Positions of different logs do not compare. */
 export const consistencyToken = (logId: string, position: Position): string => Buffer.from(`${logId}:${position}`).toString('base64url');
 
-const address = (value: Address | null): Address | null =>
+export const addressWire = (value: Address | null): Address | null =>
   value === null
     ? null
     : { type: value.type, target: value.target, target_name: value.target_name, name: value.name, detail: value.detail };
@@ -34,7 +34,7 @@ export const outplanWire = ({ policy, ...outplan }: Outplan) => ({
   id: outplan.id,
   name: outplan.name,
   detail: outplan.detail,
-  source: address(policy.source),
+  source: addressWire(policy.source),
   dial_timeout: policy.dialTimeout,
   try_interval: policy.tryInterval,
   max_try_count_0: policy.maxTryCounts[0],
@@ -55,11 +55,11 @@ export const targetWire = (target: Target) => ({
   detail: target.detail,
   data: target.data,
   status: target.status,
-  destination_0: address(target.destinations[0]),
-  destination_1: address(target.destinations[1]),
-  destination_2: address(target.destinations[2]),
-  destination_3: address(target.destinations[3]),
-  destination_4: address(target.destinations[4]),
+  destination_0: addressWire(target.destinations[0]),
+  destination_1: addressWire(target.destinations[1]),
+  destination_2: addressWire(target.destinations[2]),
+  destination_3: addressWire(target.destinations[3]),
+  destination_4: addressWire(target.destinations[4]),
   try_count_0: target.tryCounts[0],
   try_count_1: target.tryCounts[1],
   try_count_2: target.tryCounts[2],
@@ -88,11 +88,11 @@ export const newTargetWire = (target: Target) => ({
   detail: target.detail,
   data: target.data,
   priority: target.priority,
-  destination_0: address(target.destinations[0]),
-  destination_1: address(target.destinations[1]),
-  destination_2: address(target.destinations[2]),
-  destination_3: address(target.destinations[3]),
-  destination_4: address(target.destinations[4]),
+  destination_0: addressWire(target.destinations[0]),
+  destination_1: addressWire(target.destinations[1]),
+  destination_2: addressWire(target.destinations[2]),
+  destination_3: addressWire(target.destinations[3]),
+  destination_4: addressWire(target.destinations[4]),
   try_count_max: target.limits.tryCountMax,
   try_count_max_0: target.limits.tryCountMaxes[0],
   try_count_max_1: target.limits.tryCountMaxes[1],
@@ -106,12 +106,12 @@ export const attemptWire = (attempt: Attempt, target: Pick<Target, 'id' | 'outdi
   outdial_id: target.outdialId,
   target_id: target.id,
   destination_index: attempt.destinationIndex,
-  destination: address(attempt.destination),
+  destination: addressWire(attempt.destination),
   try_count: attempt.tryCount,
   try_count_max: attempt.tryCountMax,
   dialer: attempt.dialer,
   dial_timeout: attempt.dialTimeout,
-  source: address(attempt.source),
+  source: addressWire(attempt.source),
   tm_start: formatMicros(attempt.tmStart),
   tm_expire: formatMicros(attempt.tmExpire),
   tm_end: formatMicros(attempt.tmEnd),
@@ -121,18 +121,18 @@ export const attemptWire = (attempt: Attempt, target: Pick<Target, 'id' | 'outdi
   late: attempt.late,
 });
 
-/** Like `attemptWire`, and written out like it: a spread followed by new fields costs several times as much. */
+/** As attemptWire, in one literal: a spread followed by new members takes longer than all the rest, and a claim has a thousand of them. */
 export const leaseWire = ({ attempt, target }: Lease) => ({
   attempt_id: attempt.attemptId,
   outdial_id: target.outdialId,
   target_id: target.id,
   destination_index: attempt.destinationIndex,
-  destination: address(attempt.destination),
+  destination: addressWire(attempt.destination),
   try_count: attempt.tryCount,
   try_count_max: attempt.tryCountMax,
   dialer: attempt.dialer,
   dial_timeout: attempt.dialTimeout,
-  source: address(attempt.source),
+  source: addressWire(attempt.source),
   tm_start: formatMicros(attempt.tmStart),
   tm_expire: formatMicros(attempt.tmExpire),
   tm_end: formatMicros(attempt.tmEnd),

@@ -1,8 +1,8 @@
 import type { EChartsCoreOption } from 'echarts';
 import { formatMicros } from '#dialing';
 import type { Address, Attempt } from '#dialing';
-import { Replay, summarize } from '#application';
-import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application';
+import { Replay, summarize } from '#application/audit';
+import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application/audit';
 
 /** What stands at the head of the page. */
 export interface ReportHeading extends AuditPeriod {
