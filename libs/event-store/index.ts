@@ -12,7 +12,7 @@ export {
 } from './sqlite-event-store';
 export type { EventStoreDbOptions } from './eventstoredb-event-store';
 export { openEventStoreDb, openLogReader, type LogReader, type LogSource } from './log-source';
-export { isDuplicate, MongoConnection, mongoPrefix } from './mongo-connection';
+export { isDuplicate, MongoConnection, mongoDriver, mongoPrefix } from './mongo-connection';
 export { openMongoStateStore } from './mongo-state-store';
 export { CopyUnfinished, logsContinuedBy } from './log-copy-marks';
 export { copyLog, CopyRefused, type CopyLimits, type CopyProgress, type LogCopy } from './log-copy';

@@ -1,13 +1,10 @@
-import {
-  MongoBulkWriteError,
-  MongoClient,
-  MongoError,
-  MongoInvalidArgumentError,
-  MongoServerError,
-  type Collection,
-  type Document,
-} from 'mongodb';
+import type * as Driver from 'mongodb';
+import type { Collection, Document, MongoClient, MongoError } from 'mongodb';
 import { StoreUnavailable } from './event-store';
+
+/** The driver is loaded only where there is a server: it takes longer than the rest of a thread's start. */
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- An import() would make everything that looks at an error wait.
+export const mongoDriver = (): typeof Driver => require('mongodb') as typeof Driver;
 
 /**
  * A server that is away is told of within some seconds; the driver goes on looking for it by itself. A write that a majority has not confirmed in time is
@@ -64,7 +61,7 @@ export class MongoConnection {
       return await work();
     } catch (error) {
       if (mayPass(error)) throw new StoreUnavailable(`MongoDB: ${error.message}`);
-      throw error instanceof MongoBulkWriteError ? new Error(`MongoDB: ${error.message}`) : error;
+      throw error instanceof mongoDriver().MongoBulkWriteError ? new Error(`MongoDB: ${error.message}`) : error;
     }
   }
 
@@ -74,7 +71,7 @@ export class MongoConnection {
   }
 }
 
-export const isDuplicate = (error: unknown): boolean => error instanceof MongoServerError && error.code === 11_000;
+export const isDuplicate = (error: unknown): boolean => error instanceof mongoDriver().MongoServerError && error.code === 11_000;
 
 /** What the names of a log's collections begin with. Positions mean nothing in another log, so nothing of two logs is ever in one collection. */
 export function mongoPrefix(logId: string): string {
@@ -87,7 +84,7 @@ export function mongoPrefix(logId: string): string {
 function clientOf(url: string, patient: boolean): MongoClient {
   if (!/^mongodb(\+srv)?:\/\//.test(url)) throw new RangeError('must begin with mongodb:// or mongodb+srv://');
   try {
-    return new MongoClient(url, {
+    return new (mongoDriver().MongoClient)(url, {
       appName: 'outdial',
       readPreference: 'primary',
       readConcern: { level: 'majority' },
@@ -110,6 +107,6 @@ function databaseOf(url: string): string {
 }
 
 const mayPass = (error: unknown): error is MongoError =>
-  error instanceof MongoError &&
-  !(error instanceof MongoInvalidArgumentError) &&
-  !(error instanceof MongoServerError && MISTAKES.has(error.code));
+  error instanceof mongoDriver().MongoError &&
+  !(error instanceof mongoDriver().MongoInvalidArgumentError) &&
+  !(error instanceof mongoDriver().MongoServerError && MISTAKES.has(error.code));

@@ -26,6 +26,4 @@ export { startProjector, type Projector, type ProjectorOptions, type ProjectorPr
 export type { ProjectionLog, ProjectionLogger } from './runner';
 export { openSqliteGenerations } from './sqlite-generations';
 export { openSqliteReadStore, type SqliteReadStore } from './sqlite-read-store';
-export { openMongoGenerations, type MongoGenerationsOptions } from './mongo-generations';
-export { openMongoReadStore } from './mongo-read-store';
 export { openGenerations, openReadStore, type OpenedGenerations, type OpenedReads, type ReadSource } from './read-source';

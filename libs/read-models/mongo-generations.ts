@@ -1,6 +1,5 @@
 import type { AnyBulkWriteOperation, Collection } from 'mongodb';
-import { MongoBulkWriteError } from 'mongodb';
-import { isDuplicate, MongoConnection, START, type Position } from '#event-store';
+import { isDuplicate, MongoConnection, mongoDriver, START, type Position } from '#event-store';
 import { sameVersions } from './generations';
 import {
   indexesOf,
@@ -285,7 +284,7 @@ async function met(
     await collection.bulkWrite(writes, { ordered: false });
     return [];
   } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error;
+    if (!(error instanceof mongoDriver().MongoBulkWriteError)) throw error;
     const errors = [error.writeErrors].flat();
     const unconfirmed = error.result.getWriteConcernError() !== undefined;
     if (errors.length === 0 || unconfirmed || errors.some(({ code }) => code !== 11_000)) throw error;
