@@ -15,7 +15,7 @@ const AT_ONCE = 2;
  * What a thread may hold. It needs a tenth of it but for a damaged log, of which it keeps the names of all streams; without a limit the collector lets the garbage of a long
  * report pile up.
  */
-const RESOURCES = { maxYoungGenerationSizeMb: 32, maxOldGenerationSizeMb: 1024 };
+const RESOURCES = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 1024 };
 
 /** Where reports are made. */
 export interface Audits {
