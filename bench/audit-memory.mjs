@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mustEqual } from './dial-cycle.mjs';
 import { makeList, startService } from './service.mjs';
 import { percentile } from './statistics.mjs';
@@ -16,6 +17,8 @@ const BATCH = 2000;
 /** A service takes up the events that it has not seen before it says that it is ready. */
 const PATIENCE_MS = 20 * 60_000;
 const CLAIMS = 300;
+/** Milliseconds between two claims: they must not be what fills the memory. */
+const PACE = 50;
 
 /** The whole report of a list of `events` events, which were put into the log without a service: what it costs the memory, and who claims meanwhile. */
 export async function auditMemory({ events }) {
@@ -134,6 +137,7 @@ async function claims(client, outdialId, enough) {
     milliseconds.push(performance.now() - start);
     const attempts = result.map(({ attempt_id, target_id }) => ({ attempt_id, target_id }));
     await client.post(`/v1.0/outdials/${outdialId}/leases/release`, { attempts });
+    await sleep(Math.max(0, start + PACE - performance.now()));
   }
   return milliseconds;
 }

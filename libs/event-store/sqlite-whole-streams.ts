@@ -9,8 +9,8 @@ export interface LinkedLog {
   areLast(events: readonly RecordedEvent[]): readonly boolean[];
 }
 
-/** Positions held at once: some 60 MB. A longer log is gone through more than once. */
-const POSITIONS = 2_000_000;
+/** Positions held at once: some 50 MB. The links of a longer log are gone through more than once. */
+const POSITIONS = 1_000_000;
 /** Of a page of links: some ten milliseconds. */
 const LINKS = 20_000;
 const STREAMS = 64;

@@ -11,6 +11,12 @@ export type FromAudit =
 /** Reports at once: each takes a core while it runs. Others wait for their turn. */
 const AT_ONCE = 2;
 
+/**
+ * What a thread may hold. It needs a tenth of it but for a damaged log, of which it keeps the names of all streams; without a limit the collector lets the garbage of a long
+ * report pile up.
+ */
+const RESOURCES = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 1024 };
+
 /** Where reports are made. */
 export interface Audits {
   /** The answer to a task, as fast as it is read; ending the iteration early ends the work. */
@@ -25,7 +31,7 @@ export function auditThreads(where: { readonly source: LogSource; readonly model
 
   async function* text(task: AuditTask): AsyncGenerator<string> {
     await turns.take();
-    const worker = new Worker(require.resolve('./audit-thread'), { workerData: { ...where, task } });
+    const worker = new Worker(require.resolve('./audit-thread'), { workerData: { ...where, task }, resourceLimits: RESOURCES });
     running.add(worker);
     const over = new AbortController();
     // A thread that dies says so once; whoever waits for its next message must hear of it.
