@@ -56,6 +56,7 @@ export class WebhookDeliveries {
   private resumed: ReadonlyMap<string, number> = new Map();
   private stopping = new AbortController();
   private delivering = false;
+  private watches = false;
   private following: Promise<void> | null = null;
   private watching: Promise<void> = Promise.resolve();
   private cancelWatch: () => void = () => undefined;
@@ -69,6 +70,7 @@ export class WebhookDeliveries {
   async start({ watches = false } = {}): Promise<void> {
     this.stopping = new AbortController();
     this.delivering = true;
+    this.watches = watches;
     this.resumed = await this.records.resumes();
     for (const webhook of await this.records.list(null)) this.begin(webhook);
     if (watches) this.watch();
@@ -89,7 +91,8 @@ export class WebhookDeliveries {
   /** Nothing where another process delivers: it looks for itself. */
   begin(webhook: Webhook): void {
     if (!this.delivering || this.runs.has(webhook.id)) return;
-    this.runs.set(webhook.id, new Run(webhook, this.ports, this.records, () => (this.delivered += 1)));
+    const exists = async (): Promise<boolean> => !this.watches || (await this.records.get(webhook.customerId, webhook.id)) !== null;
+    this.runs.set(webhook.id, new Run(webhook, this.ports, this.records, exists, () => (this.delivered += 1)));
     this.following ??= this.follow();
   }
 
@@ -181,6 +184,8 @@ class Run {
     private readonly webhook: Webhook,
     private readonly ports: DeliveryPorts,
     private readonly records: WebhookRecords,
+    /** Asked before anything is sent: another process may have deleted it, and nothing may follow that. */
+    private readonly exists: () => Promise<boolean>,
     private readonly onDelivered: () => void,
   ) {
     this.ended = this.run().catch((error: unknown) => {
@@ -228,6 +233,7 @@ class Run {
     if (progress === null) return;
     for await (const { events, position } of this.ports.events.readAll({ after: progress.position, batchSize: BATCH })) {
       const deliveries = events.flatMap((event) => this.deliveryOf(event) ?? []);
+      if (deliveries.length > 0 && !(await this.exists())) return;
       if (!(await this.deliverAll(deliveries))) return;
       // A stretch of nothing is skipped again after a restart: not worth a write.
       await this.change({ position }, deliveries.length > 0);

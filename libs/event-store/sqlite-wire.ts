@@ -38,6 +38,10 @@ export interface PackedAppends {
   readonly numbers: Float64Array;
 }
 
+/** The length of what is no text, whatever its type says: it is the writer's to refuse, and must not shift the texts of others. */
+const NO_TEXT = -1;
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+const lengthOf = (value: unknown): number => (typeof value === 'string' ? value.length : NO_TEXT);
 const LANES: readonly AppendLane[] = ['interactive', 'import'];
 
 export function encodeAppends(tasks: readonly AppendTask[]): PackedAppends {
@@ -51,8 +55,8 @@ export function encodeAppends(tasks: readonly AppendTask[]): PackedAppends {
       texts.push(expected.hash);
       numbers.push(stream.length, expected.revision, expected.hash.length, events.length);
       for (const { id: eventId, type, data, metadata } of events) {
-        texts.push(eventId, type, data, metadata);
-        numbers.push(eventId.length, type.length, data.length, metadata.length);
+        texts.push(textOf(eventId), textOf(type), textOf(data), textOf(metadata));
+        numbers.push(lengthOf(eventId), lengthOf(type), lengthOf(data), lengthOf(metadata));
       }
     }
   }
@@ -66,7 +70,10 @@ export function decodeAppends({ names, texts, numbers }: PackedAppends): readonl
   let textAt = 0;
   const number = (): number => numbers[at++] ?? 0;
   const name = (): string => names.slice(nameAt, (nameAt += number()));
-  const text = (): string => texts.slice(textAt, (textAt += number()));
+  const text = (): string => {
+    const length = number();
+    return length === NO_TEXT ? (null as unknown as string) : texts.slice(textAt, (textAt += length));
+  };
   while (at < numbers.length) {
     const id = number();
     const lane = LANES[number()] ?? 'interactive';
