@@ -17,4 +17,3 @@ export { openMongoStateStore } from './mongo-state-store';
 export { CopyUnfinished, logsContinuedBy } from './log-copy-marks';
 export { copyLog, CopyRefused, type CopyLimits, type CopyProgress, type LogCopy } from './log-copy';
 export { backUpSqliteStore } from './sqlite-backup';
-export { THREAD_MEMORY } from './thread-memory';

@@ -1,5 +1,5 @@
 /**
- * For every thread that lives as long as its process. V8 lets a heap grow by as much as its limit allows, and by default that is gigabytes each: garbage of four threads
- * made an import of 300,000 rows 900 MB large, and 650 MB with this. None of them needs a quarter of it.
+ * For the threads of the log, which live as long as their process. V8 lets a heap grow by as much as its limit allows, and by default that is gigabytes each: what is garbage
+ * already is memory all the same.
  */
 export const THREAD_MEMORY = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 24 } as const;
