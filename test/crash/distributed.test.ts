@@ -308,6 +308,14 @@ test('webhooks are delivered by a worker, also after it was killed, and end when
   }
 });
 
+test('a worker without shared stores is refused with a line that names what it lacks', async () => {
+  deployment = await Deployment.start(0, 0);
+  const { EVENTSTORE_URL: _, ...others } = deployment.stores.variables;
+  await expect(startProcess('worker', others)).rejects.toThrow(/EVENTSTORE_URL: a worker needs it/);
+  const { MONGODB_URL: __, ...without } = deployment.stores.variables;
+  await expect(startProcess('worker', without)).rejects.toThrow(/MONGODB_URL: a worker needs it/);
+});
+
 test('the admin command line orders a rebuild from the worker that owns the read models', async () => {
   deployment = await Deployment.start(1, 1);
   const api = await deployment.user();

@@ -1,7 +1,7 @@
 import { Idempotency, LeaseExpiry, OWNED, Ownership, Services, takeOrders, WebhookDeliveries } from '#application';
 import type { Log, OwnedWork, Ports, ProjectionProgress, ReadinessPart } from '#application';
 import { START } from '#event-store';
-import { SystemClock, systemRandomness, systemScheduler } from '#platform';
+import { ConfigurationError, SystemClock, systemRandomness, systemScheduler } from '#platform';
 import type { Configuration, Figures } from '#platform';
 import { openReadStore, READ_MODELS, versionsOf } from '#read-models';
 import { projectionsPart } from '../../gateway/src/engine/background';
@@ -26,6 +26,14 @@ const LOOK_MILLIS = 1000;
 
 /** Opens the stores that the configuration names, which must be shared ones, and begins to compete. */
 export async function startWorker(config: Configuration, log: Log): Promise<Worker> {
+  // Before anything is opened: without both, a gateway holds the stores and does this work itself.
+  for (const [name, url] of [
+    ['EVENTSTORE_URL', config.eventStoreUrl],
+    ['MONGODB_URL', config.mongoUrl],
+  ] as const) {
+    if (url === undefined)
+      throw new ConfigurationError(`${name}: a worker needs it; without stores elsewhere the gateway does its work itself.`);
+  }
   const stores = await openStores(config, {
     onAppended: () => undefined,
     onFatal: (error) => {
@@ -33,11 +41,7 @@ export async function startWorker(config: Configuration, log: Log): Promise<Work
       process.exit(1);
     },
   });
-  const { events, state, models, shared } = stores;
-  if (!shared) {
-    await stores.close();
-    throw new Error('A worker needs EVENTSTORE_URL and MONGODB_URL: without both, the gateway does its work itself.');
-  }
+  const { events, state, models } = stores;
   const name = processName('worker');
   const reads = await openReadStore(models, READ_MODELS);
   const ports: Ports = {
