@@ -23,8 +23,10 @@ import {
   quarantinedSql,
   tableStatements,
   insertSql,
+  sideTableSql,
   storedSql,
   updateSql,
+  type SideTableSql,
 } from './sqlite-schema';
 
 /**
@@ -243,11 +245,12 @@ class SqliteGenerationWriter implements GenerationWriter {
 
   async prepare(): Promise<void> {
     if (readGeneration(this.db)?.prepared === true) return;
-    for (const { schema } of this.collections.values()) {
+    for (const { schema, table } of this.collections.values()) {
       for (const at of schema.indexes.keys()) {
         this.db.transaction(() => {
           for (const statement of indexStatements(schema, at)) this.db.exec(statement);
         })();
+        table.keep(at);
         await breathe();
       }
     }
@@ -291,6 +294,8 @@ type Value = string | number | null;
  */
 class DocumentTable {
   private readonly fields: readonly string[];
+  /** By the index that they are of. */
+  private readonly sides = new Map<number, SideTable>();
   private readonly stored: Database.Statement<[string], [row: number, position: Position, ...fields: Value[]]>;
   private readonly insert: Database.Statement;
   private readonly updates = new Map<number, Database.Statement>();
@@ -302,6 +307,15 @@ class DocumentTable {
     this.fields = fieldNames(schema);
     this.stored = db.prepare<[string], [number, Position, ...Value[]]>(storedSql(schema)).raw();
     this.insert = db.prepare(insertSql(schema));
+    for (const at of schema.indexes.keys()) this.keep(at);
+  }
+
+  /** The index exists from now on, where it is a table of its own; nothing while it is not there yet. */
+  keep(at: number): void {
+    const sql = sideTableSql(this.schema, at);
+    if (sql === null || this.sides.has(at)) return;
+    if (this.db.prepare(`SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?`).get(sql.table) === undefined) return;
+    this.sides.set(at, new SideTable(this.db, sql, this.fields));
   }
 
   /** Unless the stored one is newer. */
@@ -310,13 +324,15 @@ class DocumentTable {
     const values = this.fields.map((field) => columnOf(document.fields[field] ?? null));
     const stored = this.stored.get(id);
     if (stored === undefined) {
-      this.insert.run(id, position, quarantine, ...values, body);
+      const { lastInsertRowid } = this.insert.run(id, position, quarantine, ...values, body);
+      for (const side of this.sides.values()) side.write(id, lastInsertRowid, null, values);
       return;
     }
     const [row, before, ...old] = stored;
     if (position < before) return;
     const differs = (value: Value, at: number): boolean => value !== old[at];
     this.updateOf(values.map(differs)).run(position, quarantine, ...values.filter(differs), body, row);
+    for (const side of this.sides.values()) side.write(id, row, old, values);
   }
 
   private updateOf(changed: readonly boolean[]): Database.Statement {
@@ -331,6 +347,40 @@ class DocumentTable {
     );
     this.updates.set(key, made);
     return made;
+  }
+}
+
+/**
+ * The table of a `texts` index: a row for each value of a document. Kept by two plain statements: triggers that take the values out of their JSON cost five times as much, which
+ * was most of what a new target costs its read model.
+ */
+class SideTable {
+  private readonly add: Database.Statement;
+  private readonly remove: Database.Statement;
+  /** Where the index's fields stand among the collection's, and which of them holds the values. */
+  private readonly columns: readonly number[];
+  private readonly texts: number;
+
+  constructor(db: Database.Database, sql: SideTableSql, fields: readonly string[]) {
+    this.add = db.prepare(sql.add);
+    this.remove = db.prepare(sql.remove);
+    this.columns = sql.fields.map((field) => fields.indexOf(field));
+    this.texts = fields.indexOf(sql.texts);
+  }
+
+  /** The fields of a document as they are stored: what they were (null: it is new), and what they are. */
+  write(id: string, row: number | bigint, old: readonly Value[] | null, values: readonly Value[]): void {
+    if (old !== null && this.columns.every((at) => old[at] === values[at])) return;
+    if (old !== null) for (const key of this.keysOf(old)) this.remove.run(...key, id);
+    for (const key of this.keysOf(values)) this.add.run(...key, id, row);
+  }
+
+  private keysOf(values: readonly Value[]): readonly (readonly Value[])[] {
+    const fields = this.columns.map((at) => values[at] ?? null);
+    const texts = values[this.texts];
+    if (typeof texts !== 'string' || fields.includes(null)) return [];
+    const at = this.columns.indexOf(this.texts);
+    return (JSON.parse(texts) as readonly string[]).map((text) => fields.with(at, text));
   }
 }
 

@@ -50,28 +50,43 @@ function plainIndex(schema: CollectionSchema, index: IndexSchema, at: number): s
   return `CREATE INDEX IF NOT EXISTS ${indexName(schema, at)} ON ${quoted(schema.name)} (${columns})${present}`;
 }
 
-/** A field of many values is a table with a row for each, which triggers keep: a write that does not change them costs a comparison. */
+/** A field of many values is a table with a row for each. What is there already is taken over; from then on `SideTable` keeps it. */
 function textsIndex(schema: CollectionSchema, index: IndexSchema, at: number, texts: string): readonly string[] {
   const name = indexName(schema, at);
-  const table = quoted(schema.name);
   const columns = index.fields.map(quoted).join(', ');
-  const values = (row: string): string => index.fields.map((field) => (field === texts ? 'value' : `${row}.${quoted(field)}`)).join(', ');
-  const present = (row: string): string => index.fields.map((field) => `${row}.${quoted(field)} IS NOT NULL`).join(' AND ');
-  const insert = (row: string, from: string): string =>
-    `INSERT OR IGNORE INTO ${name} (${columns}, id, row) SELECT ${values(row)}, ${row}.id, ${row}.row FROM ${from}json_each(${row}.${quoted(texts)})
-     WHERE ${present(row)}`;
-  const changed = index.fields.map((field) => `old.${quoted(field)} IS NOT new.${quoted(field)}`).join(' OR ');
+  const values = index.fields.map((field) => (field === texts ? 'value' : `t.${quoted(field)}`)).join(', ');
+  const present = index.fields.map((field) => `t.${quoted(field)} IS NOT NULL`).join(' AND ');
   const typed = index.fields.map((field) => `${quoted(field)} ${schema.fields[field] === 'integer' ? 'INTEGER' : 'TEXT'} NOT NULL`);
   return [
     `CREATE TABLE IF NOT EXISTS ${name} (${typed.join(', ')}, id TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (${columns}, id)) STRICT, WITHOUT ROWID`,
-    `${insert('t', `${table} t, `)} ORDER BY ${index.fields.map((field) => (field === texts ? 'value' : `t.${quoted(field)}`)).join(', ')}, t.id`,
-    `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_inserted`)} AFTER INSERT ON ${table} BEGIN ${insert('new', '')}; END`,
-    `CREATE TRIGGER IF NOT EXISTS ${quoted(`${schema.name}_${at}_updated`)} AFTER UPDATE OF ${columns} ON ${table} WHEN ${changed} BEGIN
-       DELETE FROM ${name} WHERE (${columns}, id) IN (
-         SELECT ${values('old')}, old.id FROM json_each(old.${quoted(texts)}));
-       ${insert('new', '')};
-     END`,
+    `INSERT OR IGNORE INTO ${name} (${columns}, id, row) SELECT ${values}, t.id, t.row FROM ${quoted(schema.name)} t, json_each(t.${quoted(texts)})
+     WHERE ${present} ORDER BY ${values}, t.id`,
   ];
+}
+
+/** How the table of one `texts` index is kept, where there is one; null for an index that SQLite keeps by itself. */
+export interface SideTableSql {
+  readonly table: string;
+  /** The index's fields; their values, then id, are the parameters of `remove`, and with row those of `add`. */
+  readonly fields: readonly string[];
+  readonly texts: string;
+  readonly add: string;
+  readonly remove: string;
+}
+
+export function sideTableSql(schema: CollectionSchema, at: number): SideTableSql | null {
+  const index = schema.indexes[at];
+  const texts = index && textsOf(schema, index);
+  if (index === undefined || texts === undefined) return null;
+  const name = indexName(schema, at);
+  const key = [...index.fields.map(quoted), 'id'];
+  return {
+    table: `${schema.name}_${at}`,
+    fields: index.fields,
+    texts,
+    add: `INSERT OR IGNORE INTO ${name} (${key.join(', ')}, row) VALUES (${key.map(() => '?').join(', ')}, ?)`,
+    remove: `DELETE FROM ${name} WHERE ${key.map((column) => `${column} = ?`).join(' AND ')}`,
+  };
 }
 
 export interface SqlQuery {
