@@ -8,11 +8,12 @@ import { runIn } from './child.mjs';
 import { makeList, makeOutdial, progressWhen, startService } from './service.mjs';
 import { percentile, ratios } from './statistics.mjs';
 import { removeFolder, temporaryFolder } from './temporary.mjs';
-import { peakMemory } from './usage.mjs';
+import { memory, peakMemory } from './usage.mjs';
 import { mustEqual, targetOf } from './work.mjs';
 
-/** Targets of the outdial that is dialed while another is imported. */
-const DIALED = 10_000;
+/** Of the rows: targets of the outdial that is dialed while another is imported, each as often as its limits let it. They last, however slow the machine is. */
+const DIALED_SHARE = 0.05;
+const DIALED_AT_LEAST = 10_000;
 /** Pause between two claims of that dialer. */
 const CLAIM_EVERY_MS = 20;
 
@@ -36,18 +37,21 @@ export async function importFigures({ targets, large, floor, peers }) {
   const sent = await withFile(targets, sendAll);
   return [
     figure('in process', targets, imported.seconds, { rss_mb: megabytes(rss) }),
-    figure('http', targets, sent.seconds, { rss_mb: megabytes(sent.rss) }),
+    figure('http', targets, sent.seconds, held(sent)),
     ...(await withFile(large, async (file) => {
       const beside = await sendBesideClaims(file);
       const again = await sendAgainAfterKill(file);
       const claims = { claim_p99_ms: percentile(beside.claims, 0.99), claims: beside.claims.length };
       return [
-        figure('http, beside claims', large, beside.seconds, { rss_mb: megabytes(beside.rss), ...claims }),
-        figure('http, again after a kill', large, again.seconds, { rss_mb: megabytes(again.rss) }),
+        figure('http, beside claims', large, beside.seconds, { ...held(beside), ...claims }),
+        figure('http, again after a kill', large, again.seconds, held(again)),
       ];
     })),
   ];
 }
+
+/** The most memory that it had, and what it had at a quarter of the rows: flat when they are alike. */
+const held = ({ rss, early }) => ({ rss_mb: megabytes(rss), rss_mb_at_a_quarter: megabytes(early) });
 
 const megabytes = (bytes) => (bytes === null ? null : bytes / 1e6);
 
@@ -82,7 +86,7 @@ async function sendAll(file) {
 async function sendBesideClaims(file) {
   const service = await startService();
   try {
-    const dialed = await makeList(service.client, DIALED);
+    const dialed = await makeList(service.client, Math.max(DIALED_AT_LEAST, Math.ceil(DIALED_SHARE * file.targets)));
     const outdialId = await makeOutdial(service.client);
     const claiming = startClaims(service.client, dialed);
     const sent = await sendInto(service, outdialId, file).finally(claiming.stop);
@@ -114,13 +118,16 @@ async function sendAgainAfterKill(file) {
 /** Sends the file and checks what is there afterwards. A row that is there already is a duplicate. */
 async function sendInto(service, outdialId, file) {
   const start = performance.now();
-  const { created, duplicates, invalid } = await send(service.client, outdialId, file).answer;
+  const { told, answer } = send(service.client, outdialId, file);
+  await told(file.targets / 4);
+  const early = memory(service.pid);
+  const { created, duplicates, invalid } = await answer;
   const seconds = (performance.now() - start) / 1000;
   mustEqual('invalid rows', 0, invalid);
   mustEqual('created targets and duplicates', file.targets, created + duplicates);
   const progress = await progressWhen(service.client, outdialId, ({ callable }) => callable >= file.targets);
   mustEqual('targets', file.targets, progress.targets.total);
-  return { seconds, created, rss: peakMemory(service.pid) };
+  return { seconds, created, rss: peakMemory(service.pid), early };
 }
 
 /**
@@ -154,7 +161,7 @@ function send({ url, token }, outdialId, file) {
   };
 }
 
-/** A dialer of the outdial: claims 1 … 100 targets, gives them back, rests. */
+/** A dialer of the outdial: claims 1 … 100 targets, reports that nobody answered, rests. */
 function startClaims(client, outdialId) {
   let stopped = false;
   async function claimAll() {
@@ -164,8 +171,8 @@ function startClaims(client, outdialId) {
       const { result } = await client.post(`/v1.0/outdials/${outdialId}/leases`, { limit: 1 + ((n * 37) % 100) });
       milliseconds.push(performance.now() - start);
       mustEqual('leases of a claim', 1 + ((n * 37) % 100), result.length);
-      const attempts = result.map(({ attempt_id, target_id }) => ({ attempt_id, target_id }));
-      await client.post(`/v1.0/outdials/${outdialId}/leases/release`, { attempts });
+      const outcomes = result.map(({ attempt_id, target_id }) => ({ attempt_id, target_id, outcome: 'no_answer' }));
+      await client.post(`/v1.0/outdials/${outdialId}/outcomes`, { outcomes });
       await sleep(CLAIM_EVERY_MS);
     }
     return milliseconds;

@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs';
 
 /** Most memory that a process has had so far, in bytes; null where the system does not tell (it does on Linux). */
-export function peakMemory(pid) {
+export const peakMemory = (pid) => statusOf(pid, /^VmHWM:\s+(\d+) kB$/m);
+
+/** The memory that a process has now, in bytes; null where the system does not tell. */
+export const memory = (pid) => statusOf(pid, /^VmRSS:\s+(\d+) kB$/m);
+
+function statusOf(pid, line) {
   try {
-    const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const [, kibibytes] = line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
     return Number(kibibytes) * 1024;
   } catch {
     return null;

@@ -112,9 +112,12 @@ export function openSqliteGenerations(options: {
   };
 }
 
-/** Kilobytes of pages in memory: many while a generation is built from nothing, which touches all of them; fewer for as long as the process lives. */
+/**
+ * Kilobytes of pages in memory: many while a generation is built from nothing, which touches all of them; few for as long as the process lives, for the system keeps
+ * the pages of a file, too.
+ */
 const BUILDING_KB = 128_000;
-const SERVING_KB = 48_000;
+const SERVING_KB = 16_000;
 
 function configure(db: Database.Database): void {
   // On a new file only: bodies of one to three kilobytes share fuller pages.

@@ -6,7 +6,7 @@ import type { Configuration, Logger } from '#platform';
 import { startEngine } from './engine/engine';
 import type { Engine } from './engine/engine';
 import { createGateway } from './gateway.module';
-import { endOnSignal, listen, say } from './process';
+import { endOnSignal, keepHeapsSmall, listen, say } from './process';
 
 async function start(config: Configuration, log: Logger): Promise<void> {
   const engine = await startEngine(config, log);
@@ -35,6 +35,7 @@ async function close(engine: Engine, config: Configuration): Promise<void> {
 }
 
 async function main(): Promise<void> {
+  keepHeapsSmall();
   let log: Logger | null = null;
   try {
     const config = readConfiguration(process.env);

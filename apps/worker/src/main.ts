@@ -8,7 +8,7 @@ import type { Configuration, Logger, Metrics } from '#platform';
 import { sendAnswers } from '../../gateway/src/answer';
 import { ENGINE } from '../../gateway/src/engine/engine';
 import { createAdapter } from '../../gateway/src/http-server';
-import { endOnSignal, listen, say } from '../../gateway/src/process';
+import { endOnSignal, keepHeapsSmall, listen, say } from '../../gateway/src/process';
 import { METRICS, ServiceController } from '../../gateway/src/service.controller';
 import { startWorker } from './worker';
 import type { Worker } from './worker';
@@ -54,6 +54,7 @@ async function start(config: Configuration, log: Logger): Promise<void> {
 }
 
 async function main(): Promise<void> {
+  keepHeapsSmall();
   let log: Logger | null = null;
   try {
     // Beside a gateway on the same machine, as the README starts them.
