@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -7,7 +7,7 @@ import * as lib from './index';
 import { NO_STREAM } from './event-store';
 import { openSqliteEventStore } from './sqlite-event-store';
 import { embeddedStoreContract } from './sqlite-event-store.contract';
-import { SqliteLogWriter } from './sqlite-log';
+import { SqliteCheckpointer, SqliteLogReader, SqliteLogWriter } from './sqlite-log';
 
 embeddedStoreContract('sqlite, inline', lib, false);
 
@@ -28,6 +28,44 @@ describe('A disk that is full', () => {
     expect(full).toHaveBeenCalledTimes(1);
     expect((await store.append(requests, 'interactive')).every(({ ok }) => ok)).toBe(true);
     await store.close();
+    rmSync(directory, { recursive: true });
+  });
+});
+
+describe('A checkpoint beside the writer', () => {
+  const appendTo = (writer: SqliteLogWriter, stream: string): void => {
+    const events = [{ id: randomUUID(), type: 'Tried', data: '{}', metadata: '{}' }];
+    expect(writer.append([{ stream, expected: { revision: NO_STREAM, hash: '' }, events }])).toMatchObject([{ ok: true }]);
+  };
+
+  /** What the file itself holds, without the log that is written ahead of it. */
+  const inFile = (directory: string): readonly string[] => {
+    const copy = join(directory, 'copy');
+    mkdirSync(copy, { recursive: true });
+    copyFileSync(join(directory, 'events.db'), join(copy, 'events.db'));
+    const reader = new SqliteLogReader(copy);
+    const streams = reader.page({ group: undefined, after: '', limit: 10 }).events.map(({ stream }) => stream);
+    reader.close();
+    return streams;
+  };
+
+  test('puts what was appended into its place, also while the writer goes on, and a reader looks', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'event-store-checkpoint-'));
+    const writer = new SqliteLogWriter(directory);
+    const reader = new SqliteLogReader(directory);
+    const checkpointer = new SqliteCheckpointer(directory);
+    checkpointer.run();
+    appendTo(writer, 'outdial-1');
+    expect(inFile(directory)).toEqual([]);
+    checkpointer.run();
+    expect(inFile(directory)).toEqual(['outdial-1']);
+    appendTo(writer, 'outdial-2');
+    expect(reader.page({ group: undefined, after: '', limit: 10 }).events.map(({ stream }) => stream)).toEqual(['outdial-1', 'outdial-2']);
+    checkpointer.run();
+    expect(inFile(directory)).toEqual(['outdial-1', 'outdial-2']);
+    checkpointer.close();
+    reader.close();
+    writer.close();
     rmSync(directory, { recursive: true });
   });
 });

@@ -56,6 +56,9 @@ const PAGE = 2000;
 /** Events of one stream that are read before other work is let through. */
 const STREAM_SLICE = 500;
 
+/** Appends after which what they wrote is copied to its place: a quarter of what makes the writer do it. */
+const APPENDS_A_CHECKPOINT = 1000;
+
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Opens the embedded store: events.db and state.db in the directory. Rejects with DirectoryLocked when another process has it. */
@@ -93,7 +96,9 @@ export function openSqliteLogReader(directory: string): SqliteLogView {
 
 function store(options: SqliteEventStoreOptions, writing: Writing, channel: WriterChannel, lock: DirectoryLock | null): SqliteEventStore {
   const { directory, threads = true } = options;
-  const reads = new Reads(new SqliteLogReader(directory), writing.wakeup, threads ? openReaderThread(directory) : null);
+  const far = threads ? openReaderThread(directory) : null;
+  const reads = new Reads(new SqliteLogReader(directory), writing.wakeup, far);
+  writing.onManyAppended = () => far?.checkpoint();
   const stateReader = new SqliteStateReader(directory);
   writing.start(channel);
   let closing: Promise<void> | null = null;
@@ -176,8 +181,11 @@ class Writing implements WriterListener {
   readonly #options: SqliteEventStoreOptions;
   readonly #appends = new Map<number, PendingAppend>();
   readonly #writes = new Map<number, PendingWrite>();
+  /** Called each time that so many appends have been made. */
+  onManyAppended: () => void = () => undefined;
   #channel: WriterChannel | null = null;
   #lastId = 0;
+  #appended = 0;
 
   constructor(options: SqliteEventStoreOptions) {
     this.#options = options;
@@ -212,11 +220,16 @@ class Writing implements WriterListener {
   }
 
   answered(answers: readonly WriterAnswer[]): void {
-    if (answers.some((answer) => answer.kind === 'appended' && answer.results.some((result) => result.ok))) {
+    const appended = answers.reduce((count, answer) => count + (answer.kind === 'appended' ? appendsOf(answer.results) : 0), 0);
+    if (appended > 0) {
       this.wakeup.wake();
       this.#options.onAppended?.();
     }
     for (const answer of answers) this.#settle(answer);
+    this.#appended += appended;
+    if (this.#appended < APPENDS_A_CHECKPOINT) return;
+    this.#appended = 0;
+    this.onManyAppended();
   }
 
   died(error: Error): void {
@@ -250,6 +263,8 @@ class Writing implements WriterListener {
     this.#writes.delete(answer.id);
   }
 }
+
+const appendsOf = (results: readonly AppendResult[]): number => results.reduce((count, { ok }) => (ok ? count + 1 : count), 0);
 
 function unavailable(requests: number): readonly AppendResult[] {
   return Array.from({ length: requests }, () => ({ ok: false, error: 'StoreUnavailable' }) as const);

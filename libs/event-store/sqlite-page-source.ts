@@ -8,6 +8,8 @@ import { THREAD_MEMORY } from './thread-memory';
 /** Where pages of the log come from. */
 export interface PageSource {
   page(request: PageRequest): Promise<EventBatch>;
+  /** Has what the writer has appended copied to its place in the file, in order that the writer need not; nothing is answered, and nothing depends on it. */
+  checkpoint(): void;
   close(): Promise<void>;
 }
 
@@ -18,7 +20,7 @@ interface Waiting {
 
 /**
  * Pages read on a thread of their own, so that an audit of millions of events leaves this one free. The thread starts with the first page
- * that is asked for.
+ * or checkpoint that is asked for.
  */
 export function openReaderThread(directory: string): PageSource {
   const waiting = new Map<number, Waiting>();
@@ -59,8 +61,14 @@ export function openReaderThread(directory: string): PageSource {
         worker.ref();
         lastId += 1;
         waiting.set(lastId, { resolve, reject });
-        worker.postMessage({ id: lastId, request } satisfies ToReader);
+        worker.postMessage({ kind: 'page', id: lastId, request } satisfies ToReader);
       }),
+    checkpoint: () => {
+      if (closed) return;
+      worker ??= start();
+      if (waiting.size === 0) worker.unref();
+      worker.postMessage({ kind: 'checkpoint' } satisfies ToReader);
+    },
     close: async () => {
       closed = true;
       await worker?.terminate();
