@@ -1,6 +1,6 @@
 import { decodeEvent, foldTarget } from '#dialing/replay';
 import type { Attempt, DialingEvent, DialPolicy, Five, Micros, Outcome, Target, TargetEvent } from '#dialing';
-import { wholeStreams } from '#event-store';
+import { START, wholeStreams } from '#event-store';
 import type { Flaw, Position, RecordedEvent, Share, StreamLog, WholeStream } from '#event-store';
 
 /**
@@ -65,6 +65,7 @@ export interface ReplayedTarget {
 }
 
 interface AttemptRecord {
+  readonly attemptId: string;
   readonly policy: DialPolicy;
   readonly events: AttemptEvent[];
 }
@@ -96,7 +97,7 @@ export class ChainTally {
 
 /** Some of the targets of an outdial, and what their record (and that of the outdial itself) is worth. */
 interface ReplayedBatch {
-  /** Its number, from 0; in a shared replay each comes to one of the threads. */
+  /** Its number, from 0, which a few that follow one another have in common; in a shared replay each comes to one of the threads. */
   readonly at: number;
   readonly targets: readonly ReplayedTarget[];
   readonly chain: ChainVerdict;
@@ -146,30 +147,27 @@ export function replayTarget({ stream, events, flaw }: WholeStream): ReplayedTar
   return { stream, state: foldTarget(told), recorded: events, events: told, flaw: flaw ?? unreadable };
 }
 
-/** The events of each attempt, and the policy it was started under. */
-function attemptsOf({ recorded, events }: ReplayedTarget): ReadonlyMap<string, AttemptRecord> {
-  const attempts = new Map<string, AttemptRecord>();
-  for (const [at, event] of events.entries()) {
-    const of = recorded[at];
-    if (of !== undefined) noteAttempt(attempts, of, event);
-  }
-  return attempts;
-}
-
-function noteAttempt(attempts: Map<string, AttemptRecord>, recorded: RecordedEvent, event: TargetEvent): void {
-  const told: AttemptEvent = { id: recorded.id, type: recorded.type, position: recorded.position, tm: event.tm };
-  if (event.type === 'DialAttemptStarted') attempts.set(event.attempt.attemptId, { policy: event.policy, events: [told] });
-  else if ('attemptId' in event) attempts.get(event.attemptId)?.events.push(told);
-}
-
 function rowsOf(one: ReplayedTarget): readonly AuditedAttempt[] {
   const { state: target, flaw } = one;
   if (target === null) return [];
-  const attempts = attemptsOf(one);
-  return target.attempts.flatMap((attempt) => {
-    const record = attempts.get(attempt.attemptId);
+  const records = attemptsOf(one);
+  return target.attempts.flatMap((attempt, at) => {
+    // Each attempt has one event that started it, and they stand in the same order.
+    const record = records[at];
     return record === undefined ? [] : [{ attempt, target, policy: record.policy, events: record.events, chainOk: flaw === null }];
   });
+}
+
+/** The events of each attempt, and the policy it was started under, in the order they started. */
+function attemptsOf({ recorded, events }: ReplayedTarget): readonly AttemptRecord[] {
+  const attempts: AttemptRecord[] = [];
+  for (const [at, event] of events.entries()) {
+    const { id = '', type = '', position = START } = recorded[at] ?? {};
+    const told: AttemptEvent = { id, type, position, tm: event.tm };
+    if (event.type === 'DialAttemptStarted') attempts.push({ attemptId: event.attempt.attemptId, policy: event.policy, events: [told] });
+    else if ('attemptId' in event) attempts.findLast(({ attemptId }) => attemptId === event.attemptId)?.events.push(told);
+  }
+  return attempts;
 }
 
 // ---------------------------------------------------------------- totals

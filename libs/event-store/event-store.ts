@@ -72,7 +72,7 @@ export interface EventBatch {
 
 /** A few streams that begin one after the other, whole. */
 export interface StreamsBatch {
-  /** Its number, from 0. Whoever shares a reading with others is not brought every one; each number comes to one of them. */
+  /** Its number, from 0, which a few that follow one another have in common. Whoever shares a reading with others is not brought every one; each comes to one of them. */
   readonly at: number;
   /** No events: the store's own index has this stream otherwise. It has gone on since, or was changed. Read it by itself. */
   readonly streams: readonly { readonly stream: string; readonly events: readonly RecordedEvent[] }[];

@@ -9,7 +9,7 @@ export interface Share {
   readonly counts: BigInt64Array<SharedArrayBuffer>;
 }
 
-/** Batches that somebody has taken. */
+/** Numbers that somebody has taken; each stands for a few batches. */
 const TAKEN = 0;
 /** Events that the streams of all batches have brought. */
 const BROUGHT = 1;
@@ -20,7 +20,10 @@ export function newShare(of: number): Share {
   return { of, counts: new BigInt64Array(new SharedArrayBuffer(3 * BigInt64Array.BYTES_PER_ELEMENT)) };
 }
 
-/** One thread's way through the batches. It takes the next one when it has done the last: who is slower takes fewer. */
+/** Batches that are taken together. What a thread holds at a time is one of them; what it hands on is what it made of them all. */
+const TOGETHER = 4;
+
+/** One thread's way through the batches. It takes the next ones when it has done the last: who is slower takes fewer. */
 export class Turns {
   #passed = 0;
   /** None yet: who comes late must not have kept the others waiting. */
@@ -29,21 +32,21 @@ export class Turns {
   /** Without a share every batch is this thread's. */
   constructor(private readonly share: Share | undefined) {}
 
-  /** The number of the next batch when it is this thread's; null when another has it. */
+  /** The number under which the next batch was taken, when it is this thread's; null when another has it. */
   next(): number | null {
-    if (this.#taken < this.#passed) this.#taken = this.#take();
+    const number = Math.floor(this.#passed / TOGETHER);
     this.#passed += 1;
-    return this.#taken === this.#passed - 1 ? this.#taken : null;
+    return this.#atLeast(number) === number ? number : null;
   }
 
   /** There are no more. The number of a last, empty batch of this thread's own: those of all its threads follow one another. */
   end(): number {
-    if (this.#taken < this.#passed) this.#taken = this.#take();
-    return this.#taken;
+    return this.#atLeast(Math.ceil(this.#passed / TOGETHER));
   }
 
-  #take(): number {
-    return this.share === undefined ? this.#passed : Number(Atomics.add(this.share.counts, TAKEN, 1n));
+  #atLeast(number: number): number {
+    if (this.#taken < number) this.#taken = this.share === undefined ? number : Number(Atomics.add(this.share.counts, TAKEN, 1n));
+    return this.#taken;
   }
 }
 
@@ -55,4 +58,4 @@ export function endShare({ of, counts }: Share, brought: number): number | null 
 }
 
 /** How many numbers have been given out. */
-export const batchesTaken = ({ counts }: Share): number => Number(Atomics.load(counts, TAKEN));
+export const numbersTaken = ({ counts }: Share): number => Number(Atomics.load(counts, TAKEN));

@@ -9,7 +9,7 @@ import {
   type StreamsBatch,
 } from './event-store';
 import { continuesChain } from './chain';
-import { batchesTaken, endShare, type Share, Turns } from './share';
+import { numbersTaken, endShare, type Share, Turns } from './share';
 
 /** The part of the port that whole streams are read with. */
 export type StreamLog = Pick<EventStore, 'readAll' | 'readGroup' | 'readStream' | 'readStreams'>;
@@ -32,7 +32,7 @@ export interface WholeStream {
 
 /** A batch of streams that begin near each other in the log; `scanned` counts the events that the log's own order showed on the way. */
 export interface StreamBatch {
-  /** Its number in the order of the streams, from 0. */
+  /** Its number in the order of the streams, from 0, which a few that follow one another have in common. */
   readonly at: number;
   readonly streams: readonly WholeStream[];
   readonly scanned: number;
@@ -65,7 +65,7 @@ export async function* wholeStreams(log: StreamLog, group: string | null, upTo: 
   const all = share === undefined ? brought : endShare(share, brought);
   if (all === null || all === scanned) return;
   // The empty batches of all threads come first.
-  const at = share === undefined ? last + 1 : batchesTaken(share);
+  const at = share === undefined ? last + 1 : numbersTaken(share);
   yield { at, streams: await strays(log, group, upTo), scanned: 0 };
 }
 
@@ -75,12 +75,12 @@ const scan = (log: StreamLog, group: string | null, upTo: Position) =>
 /** As the store brings them. */
 async function* broughtStreams(log: StreamLog, brought: AsyncIterable<StreamsBatch>, upTo: Position): AsyncGenerator<StreamBatch> {
   for await (const { at, streams, scanned } of brought) {
-    const whole = await Promise.all(
-      streams.map(async ({ stream, events }) =>
-        events.length > 0 ? { stream, events, flaw: flawOf(events) } : separateStream(log, stream, upTo),
-      ),
-    );
-    yield { at, streams: whole.filter(({ events }) => events.length > 0), scanned };
+    const whole: WholeStream[] = [];
+    for (const { stream, events } of streams) {
+      const one = events.length > 0 ? { stream, events, flaw: flawOf(events) } : await separateStream(log, stream, upTo);
+      if (one.events.length > 0) whole.push(one);
+    }
+    yield { at, streams: whole, scanned };
   }
 }
 

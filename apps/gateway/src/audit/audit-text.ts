@@ -1,7 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Options } from 'csv-stringify/sync';
 import { formatMicros } from '#dialing/replay';
-import { attemptRows, summarize } from '#application/audit';
+import { attemptRows, ChainTally, summarize } from '#application/audit';
 import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application/audit';
 import type { Verification } from '#application/audit-verify';
 import type { Position, Share, StreamLog } from '#event-store';
@@ -38,14 +38,35 @@ export interface AuditPiece {
 export async function* auditPieces(task: AuditTask, { log, models, share }: AuditSources): AsyncGenerator<AuditPiece> {
   const outdial: AuditedOutdial = { log, outdialId: task.outdialId, upTo: task.upTo, ...(share && { share }) };
   if (task.kind === 'attempts') {
-    const { rowsText } = FORMATS[task.format];
-    for await (const { at, rows, chain } of attemptRows(outdial, task)) {
-      yield { at, text: rows.length === 0 ? '' : rowsText(rows.map((row) => auditRowWire(row, log.logId))), chain };
-    }
+    yield* attemptPieces(task, outdial, log.logId);
     return;
   }
   let at = 0;
   for await (const text of whole(task, outdial, log.logId, models)) yield { at: at++, text, chain: null };
+}
+
+/** A piece for each number: a message for each batch would cost more than what is in it. */
+async function* attemptPieces(
+  task: Extract<AuditTask, { kind: 'attempts' }>,
+  outdial: AuditedOutdial,
+  logId: string,
+): AsyncGenerator<AuditPiece> {
+  const { rowsText, between } = FORMATS[task.format];
+  let texts: string[] = [];
+  let tally = new ChainTally();
+  let open: number | null = null;
+  const piece = (at: number): AuditPiece => ({ at, text: texts.join(between), chain: tally.verdict() });
+  for await (const { at, rows, chain } of attemptRows(outdial, task)) {
+    if (open !== null && open !== at) {
+      yield piece(open);
+      texts = [];
+      tally = new ChainTally();
+    }
+    open = at;
+    tally.add(chain);
+    if (rows.length > 0) texts.push(rowsText(rows.map((row) => auditRowWire(row, logId))));
+  }
+  if (open !== null) yield piece(open);
 }
 
 async function* whole(

@@ -25,7 +25,7 @@ const SMALL = 2000;
  * What a thread may hold. It needs a tenth of it but for a damaged log, of which it keeps the names of all streams; without a limit the collector lets the garbage of a long
  * report pile up.
  */
-const RESOURCES = { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 1024 };
+const RESOURCES = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 1024 };
 
 /** Where reports are made. */
 export interface Audits {
