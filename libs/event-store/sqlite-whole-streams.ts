@@ -46,8 +46,9 @@ export function* sqliteStreams(
     const links: Links = new Links(held);
     const all = after === 0;
     for (let from: number = after; ;) {
-      const { positions, previous } = log.links(group, from, upTo, LINKS);
-      for (let n = 0; n < positions.length; n += 1) links.take(positions[n] ?? 0, previous[n] ?? 0);
+      const page = log.links(group, from, upTo, LINKS);
+      const { positions } = page;
+      links.take(page);
       if (all) scanned += positions.length;
       if (positions.length < LINKS) break;
       from = positions.at(-1) ?? upTo;
@@ -65,11 +66,8 @@ export function* sqliteStreams(
 }
 
 /** The events of streams, by their positions; without events the streams that the index has otherwise. */
-function read(log: LinkedLog, streams: readonly Float64Array[]): StreamsBatch['streams'] {
-  const positions: number[] = [];
-  for (const of of streams) for (let n = 0; n < of.length; n += 1) positions.push(of[n] ?? 0);
-  const events: RecordedEvent[] = [];
-  for (let at = 0; at < positions.length; at += EVENTS) events.push(...log.eventsAt(positions.slice(at, at + EVENTS)));
+function read(log: LinkedLog, streams: readonly (readonly number[])[]): StreamsBatch['streams'] {
+  const events = eventsOf(log, streams.flat());
   let end = 0;
   const whole = streams.map(({ length }) => events.slice(end, (end += length)));
   const last = log.areLast(whole.flatMap((of) => of.at(-1) ?? []));
@@ -80,8 +78,15 @@ function read(log: LinkedLog, streams: readonly Float64Array[]): StreamsBatch['s
   });
 }
 
-function* batchesOf(streams: Iterable<Float64Array>): Generator<readonly Float64Array[]> {
-  let batch: Float64Array[] = [];
+function eventsOf(log: LinkedLog, positions: readonly number[]): readonly RecordedEvent[] {
+  if (positions.length <= EVENTS) return log.eventsAt(positions);
+  const events: RecordedEvent[] = [];
+  for (let at = 0; at < positions.length; at += EVENTS) events.push(...log.eventsAt(positions.slice(at, at + EVENTS)));
+  return events;
+}
+
+function* batchesOf(streams: Iterable<readonly number[]>): Generator<readonly (readonly number[])[]> {
+  let batch: (readonly number[])[] = [];
   let events = 0;
   for (const positions of streams) {
     batch.push(positions);
@@ -115,7 +120,11 @@ class Links {
 
   constructor(private readonly room: number) {}
 
-  take(position: number, previous: number): void {
+  take({ positions, previous }: LinksPage): void {
+    for (let n = 0; n < positions.length; n += 1) this.takeOne(positions[n] ?? 0, previous[n] ?? 0);
+  }
+
+  private takeOne(position: number, previous: number): void {
     const stream = previous === 0 ? this.begun(position) : this.follow(previous);
     if (stream === undefined || stream >= this.kept) return;
     this.positions.push(position);
@@ -132,9 +141,19 @@ class Links {
   }
 
   /** By stream, oldest event first. */
-  *streams(): Generator<Float64Array> {
-    const ends = new Float64Array(this.kept);
-    const ordered = new Float64Array(this.held);
+  *streams(): Generator<readonly number[]> {
+    const [ordered, ends] = this.sorted();
+    let start = 0;
+    for (const end of ends) {
+      yield ordered.slice(start, end);
+      start = end;
+    }
+  }
+
+  /** The positions stream by stream, and where those of each end. */
+  private sorted(): readonly [ordered: readonly number[], ends: readonly number[]] {
+    const ends = new Array<number>(this.kept).fill(0);
+    const ordered = new Array<number>(this.held).fill(0);
     for (let stream = 0, end = 0; stream < this.kept; stream += 1) {
       ends[stream] = end;
       end += this.lengths[stream] ?? 0;
@@ -146,7 +165,7 @@ class Links {
       ordered[end] = this.positions[n] ?? 0;
       ends[stream] = end + 1;
     }
-    for (let stream = 0, start = 0; stream < this.kept; stream += 1) yield ordered.subarray(start, (start = ends[stream] ?? 0));
+    return [ordered, ends];
   }
 
   private begun(position: number): number | undefined {
