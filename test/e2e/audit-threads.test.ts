@@ -169,5 +169,7 @@ test('whoever stops reading ends the threads, and the next report has its turn',
 
 test('what goes wrong in a thread is told', async () => {
   tamper('DROP TABLE streams');
-  await expect(report(2, {})).rejects.toThrow(StoreUnavailable);
+  const told = report(2, {});
+  await expect(told).rejects.toThrow(StoreUnavailable);
+  await expect(told).rejects.toThrow('no such table: streams');
 });

@@ -16,8 +16,8 @@ const { source, models, task, share } = workerData as {
   readonly share: Share | undefined;
 };
 
-/** Pieces that may be on their way: the next is made while the last is being sent, and no further ahead of who reads. */
-let credit = 2;
+/** Pieces that may be on their way, of some 100 KB each: enough that a thread need not wait while another one is held up, and no further ahead of who reads. */
+let credit = 4;
 let resume: () => void = () => undefined;
 port.on('message', () => {
   credit += 1;
@@ -35,13 +35,17 @@ async function run(to: NonNullable<typeof port>): Promise<void> {
       const bytes = encoder.encode(text);
       to.postMessage({ kind: 'piece', at, bytes, chain } satisfies FromAudit, [bytes.buffer]);
     }
-    to.postMessage({ kind: 'end' } satisfies FromAudit);
   } finally {
     await log.close();
-    to.close();
   }
 }
 
-run(port).catch((error: unknown) => {
-  port.postMessage({ kind: 'error', message: error instanceof Error ? error.message : String(error) } satisfies FromAudit);
-});
+void run(port)
+  .then(
+    (): FromAudit => ({ kind: 'end' }),
+    (error: unknown): FromAudit => ({ kind: 'error', message: error instanceof Error ? error.message : String(error) }),
+  )
+  .then((last) => {
+    port.postMessage(last);
+    port.close();
+  });
