@@ -16,8 +16,8 @@ const { source, models, task, share } = workerData as {
   readonly share: Share | undefined;
 };
 
-/** Pieces that may be on their way, of some 100 KB each: enough that a thread need not wait while another one is held up, and no further ahead of who reads. */
-let credit = 4;
+/** Pieces that may be on their way, of some 100 KB each: the next is made while the last is being sent, and no further ahead of who reads, or of a service that has more urgent things to do. */
+let credit = 2;
 let resume: () => void = () => undefined;
 port.on('message', () => {
   credit += 1;

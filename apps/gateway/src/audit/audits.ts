@@ -118,7 +118,7 @@ class Crew {
     }
   }
 
-  /** In the order of their places. A thread makes no more than four that are not asked for; who holds up the others has made none that waits. */
+  /** In the order of their places. A thread makes no more than two that are not asked for; who holds up the others has made none that waits. */
   async *pieces(): AsyncGenerator<Piece> {
     for (let at = 0; ; at += 1) {
       let next = this.made.get(at);
