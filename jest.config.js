@@ -33,7 +33,7 @@ const common = {
   // package.json "imports" names the compiled files; tests run the sources.
   moduleNameMapper: {
     '^#(platform|dialing|event-store|read-models|application|client)$': '<rootDir>/libs/$1/index.ts',
-    '^#application/audit$': '<rootDir>/libs/application/audit.ts',
+    '^#(application|dialing)/(audit|audit-verify|replay)$': '<rootDir>/libs/$1/$2.ts',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.tmp/', '<rootDir>/data/'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/', '<rootDir>/bench/'],

@@ -1,9 +1,7 @@
-import { decodeEvent, evolveTarget } from '#dialing';
+import { decodeEvent, foldTarget } from '#dialing/replay';
 import type { Attempt, DialingEvent, DialPolicy, Five, Micros, Outcome, Target, TargetEvent } from '#dialing';
-import { wholeStreams } from '#event-store';
-import type { Flaw, Position, RecordedEvent, StreamLog, WholeStream } from '#event-store';
-import { getProgressDocument, getTargets } from '#read-models';
-import type { ProgressDocument, ReadStore, TargetDocument } from '#read-models';
+import { START, wholeStreams } from '#event-store';
+import type { Flaw, Position, RecordedEvent, Share, StreamLog, WholeStream } from '#event-store';
 
 /**
  * What happened, by replay ("Reading what happened", the API contract): the events of an outdial, never a read model, target by target. Nothing here
@@ -15,6 +13,8 @@ export interface AuditedOutdial {
   readonly outdialId: string;
   /** The position that the replay ends with: two passes over the same outdial see the same. */
   readonly upTo: Position;
+  /** When several threads replay it together: each sees the targets that fall to it. */
+  readonly share?: Share;
 }
 
 /** Attempts that started in [from, to), in microseconds. */
@@ -42,7 +42,7 @@ export interface AuditedAttempt {
   readonly chainOk: boolean;
 }
 
-/** Whether the record holds, as far as the replay went. Of many flaws only the first hundred are kept. */
+/** Whether a record holds, or a part of one. Of many flaws only the first hundred are kept. */
 export interface ChainVerdict {
   readonly ok: boolean;
   readonly events: number;
@@ -50,111 +50,130 @@ export interface ChainVerdict {
   readonly flaws: readonly Flaw[];
 }
 
-const FLAWS_KEPT = 100;
+/** Flaws, differences: of many the first hundred. */
+export const FLAWS_KEPT = 100;
 
 /** A target as its events tell it. */
-interface ReplayedTarget {
+export interface ReplayedTarget {
   readonly stream: string;
   readonly state: Target | null;
-  readonly head: { readonly revision: number; readonly hash: string };
-  readonly attempts: ReadonlyMap<string, AttemptRecord>;
-  readonly events: readonly { readonly recorded: RecordedEvent; readonly event: TargetEvent }[];
+  /** Its whole stream. */
+  readonly recorded: readonly RecordedEvent[];
+  /** What they say; they end before the first that cannot be read. */
+  readonly events: readonly TargetEvent[];
   readonly flaw: Flaw | null;
 }
 
 interface AttemptRecord {
+  readonly attemptId: string;
   readonly policy: DialPolicy;
   readonly events: AttemptEvent[];
 }
 
-/** Counts what a replay sees; one a pass. */
-export class Replay {
+/** What is known of the chain so far. */
+export class ChainTally {
+  private events = 0;
   private flawed = 0;
   private readonly flaws: Flaw[] = [];
-  private events = 0;
 
-  constructor(private readonly outdial: AuditedOutdial) {}
-
-  /** Known in full when the replay has ended. */
-  verdict(): ChainVerdict {
-    return { ok: this.flawed === 0, events: this.events, flawed: this.flawed, flaws: this.flaws };
-  }
-
-  async *targets(): AsyncGenerator<readonly ReplayedTarget[]> {
-    const { log, outdialId, upTo } = this.outdial;
-    for await (const { streams } of wholeStreams(log, outdialId, upTo)) {
-      const replayed: ReplayedTarget[] = [];
-      for (const stream of streams) {
-        this.events += stream.events.length;
-        const target = stream.stream.startsWith('outdialtarget-') ? replayTarget(stream) : null;
-        const flaw = target?.flaw ?? stream.flaw;
-        if (flaw !== null) this.note(flaw);
-        if (target !== null) replayed.push(target);
-      }
-      yield replayed;
-    }
-  }
-
-  /** The rows of the report: target by target in the order they were added, a target's attempts in the order they started. */
-  async *attempts({ from, to }: AuditPeriod): AsyncGenerator<readonly AuditedAttempt[]> {
-    for await (const batch of this.targets()) {
-      const rows = batch.flatMap((one) => rowsOf(one).filter(({ attempt }) => attempt.tmStart >= from && attempt.tmStart < to));
-      if (rows.length > 0) yield rows;
-    }
-  }
-
-  private note(flaw: Flaw): void {
+  note(events: number, flaw: Flaw | null): void {
+    this.events += events;
+    if (flaw === null) return;
     this.flawed += 1;
     if (this.flaws.length < FLAWS_KEPT) this.flaws.push(flaw);
   }
+
+  /** What comes after it in the record. */
+  add({ events, flawed, flaws }: ChainVerdict): void {
+    this.events += events;
+    this.flawed += flawed;
+    this.flaws.push(...flaws.slice(0, FLAWS_KEPT - this.flaws.length));
+  }
+
+  verdict(): ChainVerdict {
+    return { ok: this.flawed === 0, events: this.events, flawed: this.flawed, flaws: this.flaws };
+  }
 }
 
-function replayTarget({ stream, events, flaw }: WholeStream): ReplayedTarget {
-  const attempts = new Map<string, AttemptRecord>();
-  const decoded: { recorded: RecordedEvent; event: TargetEvent }[] = [];
-  let state: Target | null = null;
-  let head = { revision: -1, hash: '' };
-  try {
-    for (const recorded of events) {
-      // A target's stream holds its events only; one that is of another kind has been put there, and is told as a flaw by its hash.
-      const event = decodeEvent(recorded) as TargetEvent;
-      state = evolveTarget(state, event);
-      head = { revision: recorded.revision, hash: recorded.hash };
-      decoded.push({ recorded, event });
-      noteAttempt(attempts, recorded, event);
+/** Some of the targets of an outdial, and what their record (and that of the outdial itself) is worth. */
+interface ReplayedBatch {
+  /** Its number, from 0, which a few that follow one another have in common; in a shared replay each comes to one of the threads. */
+  readonly at: number;
+  readonly targets: readonly ReplayedTarget[];
+  readonly chain: ChainVerdict;
+}
+
+export async function* replay({ log, outdialId, upTo, share }: AuditedOutdial): AsyncGenerator<ReplayedBatch> {
+  for await (const { at, streams } of wholeStreams(log, outdialId, upTo, share)) {
+    const targets: ReplayedTarget[] = [];
+    const chain = new ChainTally();
+    for (const stream of streams) {
+      const target = stream.stream.startsWith('outdialtarget-') ? replayTarget(stream) : null;
+      chain.note(stream.events.length, target?.flaw ?? stream.flaw);
+      if (target !== null) targets.push(target);
     }
+    yield { at, targets, chain: chain.verdict() };
+  }
+}
+
+/** A part of the report. */
+export interface AttemptsBatch extends Pick<ReplayedBatch, 'at' | 'chain'> {
+  readonly rows: readonly AuditedAttempt[];
+}
+
+/** The rows of the report: target by target in the order they were added, a target's attempts in the order they started. */
+export async function* attemptRows(outdial: AuditedOutdial, { from, to }: AuditPeriod): AsyncGenerator<AttemptsBatch> {
+  for await (const { at, targets, chain } of replay(outdial)) {
+    const rows = targets.flatMap((one) => rowsOf(one).filter(({ attempt }) => attempt.tmStart >= from && attempt.tmStart < to));
+    yield { at, rows, chain };
+  }
+}
+
+export function replayTarget({ stream, events, flaw }: WholeStream): ReplayedTarget {
+  const told: TargetEvent[] = [];
+  let unreadable: Flaw | null = null;
+  try {
+    // A target's stream holds its events only; one that is of another kind has been put there, and is told as a flaw by its hash.
+    for (const recorded of events) told.push(decodeEvent(recorded) as TargetEvent);
   } catch (error) {
-    const bad = events[decoded.length];
-    const unreadable: Flaw = {
+    const bad = events[told.length];
+    unreadable = {
       stream,
       revision: bad?.revision ?? -1,
       eventId: bad?.id ?? null,
       reason: `it cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     };
-    return { stream, state, head, attempts, events: decoded, flaw: flaw ?? unreadable };
   }
-  return { stream, state, head, attempts, events: decoded, flaw };
+  return { stream, state: foldTarget(told), recorded: events, events: told, flaw: flaw ?? unreadable };
 }
 
-function noteAttempt(attempts: Map<string, AttemptRecord>, recorded: RecordedEvent, event: TargetEvent): void {
-  const told: AttemptEvent = { id: recorded.id, type: recorded.type, position: recorded.position, tm: event.tm };
-  if (event.type === 'DialAttemptStarted') attempts.set(event.attempt.attemptId, { policy: event.policy, events: [told] });
-  else if ('attemptId' in event) attempts.get(event.attemptId)?.events.push(told);
-}
-
-function rowsOf({ state, attempts, flaw }: ReplayedTarget): readonly AuditedAttempt[] {
-  if (state === null) return [];
-  const target = state;
-  return target.attempts.flatMap((attempt) => {
-    const record = attempts.get(attempt.attemptId);
+function rowsOf(one: ReplayedTarget): readonly AuditedAttempt[] {
+  const { state: target, flaw } = one;
+  if (target === null) return [];
+  const records = attemptsOf(one);
+  return target.attempts.flatMap((attempt, at) => {
+    // Each attempt has one event that started it, and they stand in the same order.
+    const record = records[at];
     return record === undefined ? [] : [{ attempt, target, policy: record.policy, events: record.events, chainOk: flaw === null }];
   });
+}
+
+/** The events of each attempt, and the policy it was started under, in the order they started. */
+function attemptsOf({ recorded, events }: ReplayedTarget): readonly AttemptRecord[] {
+  const attempts: AttemptRecord[] = [];
+  for (const [at, event] of events.entries()) {
+    const { id = '', type = '', position = START } = recorded[at] ?? {};
+    const told: AttemptEvent = { id, type, position, tm: event.tm };
+    if (event.type === 'DialAttemptStarted') attempts.push({ attemptId: event.attempt.attemptId, policy: event.policy, events: [told] });
+    else if ('attemptId' in event) attempts.findLast(({ attemptId }) => attemptId === event.attemptId)?.events.push(told);
+  }
+  return attempts;
 }
 
 // ---------------------------------------------------------------- totals
 
 /** Outcomes as they are counted; an attempt without one is under way. Released ones are told apart: they were never dialed. */
-type Tallied = Outcome | 'under_way';
+export type Tallied = Outcome | 'under_way';
 
 /** Totals by replay. Those of the targets do not look at the period: they are as of `upTo`. */
 export interface AuditSummary {
@@ -232,10 +251,11 @@ export async function summarize(
   { from, to }: AuditPeriod,
   seen: (attempt: Attempt) => void = () => undefined,
 ): Promise<AuditSummary> {
-  const replay = new Replay(outdial);
+  const tally = new ChainTally();
   const totals = new Totals();
-  for await (const batch of replay.targets()) {
-    for (const { state } of batch) {
+  for await (const { targets, chain } of replay(outdial)) {
+    tally.add(chain);
+    for (const { state } of targets) {
       if (state === null) continue;
       totals.target(state);
       for (const attempt of state.attempts) {
@@ -245,151 +265,7 @@ export async function summarize(
       }
     }
   }
-  return totals.summary(replay.verdict());
-}
-
-// ---------------------------------------------------------------- verify
-
-/** One thing that the read models say otherwise than the events. */
-export interface Difference {
-  /** A target's id; the outdial's when it is about the counters. */
-  readonly id: string;
-  readonly field: string;
-  /** As JSON would have them. */
-  readonly events: unknown;
-  readonly readModel: unknown;
-}
-
-export interface Verification {
-  readonly events: number;
-  readonly targets: number;
-  readonly consistent: boolean;
-  /** The first hundred. */
-  readonly differences: readonly Difference[];
-  readonly chain: ChainVerdict;
-}
-
-/**
- * Replays an outdial and compares it with the read models: each target's document with its stream folded to the document's own revision, the counters at
- * the position they stand at. The read models must have reached `upTo` before.
- */
-export async function verifyOutdial(outdial: AuditedOutdial, reads: ReadStore): Promise<Verification> {
-  const counters = await getProgressDocument(reads, outdial.outdialId);
-  // The counters may have gone on since the caller looked at the log's head.
-  const upTo = outdial.upTo > counters.position ? outdial.upTo : counters.position;
-  const replay = new Replay({ ...outdial, upTo });
-  const totals = new Totals();
-  const differences: Difference[] = [];
-  let targets = 0;
-  const differ = (difference: Difference): void => {
-    if (differences.length < FLAWS_KEPT) differences.push(difference);
-  };
-  for await (const batch of replay.targets()) {
-    const ids = batch.map(({ stream }) => stream.slice(stream.indexOf('.') + 1));
-    const documents = new Map((await readTargets(reads, outdial.outdialId, ids)).map((document) => [document.state.id, document]));
-    for (const [at, id] of ids.entries()) {
-      const target = batch[at];
-      if (target === undefined) continue;
-      targets += 1;
-      for (const difference of compareTarget(await current(outdial, target, documents.get(id)), id, documents.get(id))) differ(difference);
-      countAt(totals, target, counters.position);
-    }
-  }
-  const chain = replay.verdict();
-  for (const difference of compareCounters(outdial.outdialId, totals.summary(chain), counters.document)) differ(difference);
-  return { events: chain.events, targets, consistent: differences.length === 0 && chain.ok, differences, chain };
-}
-
-/** A quarantined document is a difference of its own, not an end of the comparison. */
-async function readTargets(reads: ReadStore, outdialId: string, targetIds: readonly string[]): Promise<readonly TargetDocument[]> {
-  try {
-    return await getTargets(reads, { outdialId, targetIds });
-  } catch {
-    const each = await Promise.all(
-      targetIds.map((id) => getTargets(reads, { outdialId, targetIds: [id] }).catch(() => [] as readonly TargetDocument[])),
-    );
-    return each.flat();
-  }
-}
-
-/** The target, read on when its document has been written since the replay began. */
-async function current({ log }: AuditedOutdial, target: ReplayedTarget, document: TargetDocument | undefined): Promise<ReplayedTarget> {
-  if (document === undefined || document.head.revision <= target.head.revision || target.flaw !== null) return target;
-  const { stream } = target;
-  return replayTarget({ stream, events: await log.readStream(stream), flaw: null });
-}
-
-function compareTarget(target: ReplayedTarget, id: string, document: TargetDocument | undefined): readonly Difference[] {
-  if (document === undefined) {
-    return [{ id, field: 'document', events: `revision ${target.head.revision}`, readModel: null }];
-  }
-  const { revision, hash } = document.head;
-  const last = target.events[revision];
-  if (last === undefined) {
-    // The read model has seen an event that is gone: the stream was cut.
-    return [{ id, field: 'revision', events: target.head.revision, readModel: revision }];
-  }
-  const found: Difference[] = [];
-  if (last.recorded.hash !== hash) found.push({ id, field: 'hash', events: last.recorded.hash, readModel: hash });
-  const folded = target.events.slice(0, revision + 1).reduce<Target | null>((state, { event }) => evolveTarget(state, event), null);
-  return [...found, ...compareFields(id, folded, document.state)];
-}
-
-function compareFields(id: string, events: object | null, readModel: object): readonly Difference[] {
-  const [left, right] = [plain(events ?? {}), plain(readModel)];
-  const fields = [...new Set([...Object.keys(left), ...Object.keys(right)])];
-  return fields
-    .filter((field) => JSON.stringify(left[field]) !== JSON.stringify(right[field]))
-    .map((field) => ({ id, field, events: left[field] ?? null, readModel: right[field] ?? null }));
-}
-
-/** As it would come back from a store, members in one order. */
-const plain = (value: object): Readonly<Record<string, unknown>> => sorted(JSON.parse(JSON.stringify(value))) as Record<string, unknown>;
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, member]) => [key, sorted(member)]),
-  );
-}
-
-/** Counts a target as it was at a position. */
-function countAt(totals: Totals, target: ReplayedTarget, position: Position): void {
-  const last = target.events.at(-1);
-  const upTo = last !== undefined && last.recorded.position <= position;
-  const state = upTo
-    ? target.state
-    : target.events
-        .filter(({ recorded }) => recorded.position <= position)
-        .reduce<Target | null>((folded, { event }) => evolveTarget(folded, event), null);
-  if (state === null) return;
-  totals.target(state);
-  for (const attempt of state.attempts) totals.attempt(attempt);
-}
-
-function compareCounters(id: string, summary: AuditSummary, document: ProgressDocument): readonly Difference[] {
-  const { idle, progressing, done } = summary.targets;
-  const outcomes = Object.fromEntries(Object.keys(document.outcomes).map((name) => [name, summary.byOutcome[name as Tallied] ?? 0]));
-  const counted = {
-    statuses: { idle, progressing, done },
-    doneReasons: summary.done,
-    attempted: summary.attempted,
-    outcomes,
-    attemptsByDestination: summary.byDestination,
-    answeredByDestination: summary.answeredByDestination,
-  };
-  const { statuses, doneReasons, attempted, attemptsByDestination, answeredByDestination } = document;
-  return compareFields(id, counted, {
-    statuses,
-    doneReasons,
-    attempted,
-    outcomes: document.outcomes,
-    attemptsByDestination,
-    answeredByDestination,
-  });
+  return totals.summary(tally.verdict());
 }
 
 // ---------------------------------------------------------------- the past

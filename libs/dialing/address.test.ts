@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { addressKey, normaliseTarget, parseAddress, readAddressType, type AddressType } from './address';
+import { addressKey, type AddressType } from './address';
+import { normaliseTarget, parseAddress, readAddressType } from './address-reading';
 
 const target = (type: AddressType, written: string): string | null => {
   const normalised = normaliseTarget(type, written);

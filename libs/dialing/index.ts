@@ -1,5 +1,6 @@
 export * from './access-key';
 export * from './address';
+export * from './address-reading';
 export * from './customer';
 export * from './deployment';
 export * from './errors';

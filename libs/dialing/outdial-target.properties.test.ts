@@ -8,6 +8,7 @@ import {
   classifyReport,
   decideTarget,
   evolveTarget,
+  foldTarget,
   notCallable,
   standingOf,
   type Target,
@@ -348,6 +349,7 @@ describe('Events in any order, also one that no decider would leave', () => {
     fc.assert(
       fc.property(shuffled, (list) => {
         const state = list.reduce<Target | null>(evolveTarget, null);
+        expect(foldTarget(list)).toEqual(state);
         const last = list.at(-1);
         if (state !== null && last !== undefined) {
           expect(state.tmLast).toBe(last.tm);

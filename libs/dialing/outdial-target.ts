@@ -754,8 +754,25 @@ const staleAttempt = (target: Target, attempt: Attempt): OutdialError =>
  * decided again. A stream that lacks its beginning folds onto an empty target.
  */
 export function evolveTarget(state: Target | null, event: TargetEvent): Target {
-  // A copy of our own, changed in place below: copying it again for each group of fields would cost more than all the rest.
-  const next: Draft = { ...(state ?? emptyTarget(event)), tmUpdate: event.tm, tmLast: event.tm };
+  // A copy of our own, changed in place: copying it again for each group of fields would cost more than all the rest.
+  const next: Draft = { ...(state ?? emptyTarget(event)) };
+  change(next, event);
+  return next;
+}
+
+/** A target after all of its events: as `evolveTarget` one by one, with one copy for them all. null when there are none. */
+export function foldTarget(events: Iterable<TargetEvent>): Target | null {
+  let target: Draft | null = null;
+  for (const event of events) {
+    target ??= emptyTarget(event);
+    change(target, event);
+  }
+  return target;
+}
+
+function change(next: Draft, event: TargetEvent): void {
+  next.tmUpdate = event.tm;
+  next.tmLast = event.tm;
   switch (event.type) {
     case 'TargetAdded':
       takeOver(next, event.change.after);
@@ -772,57 +789,57 @@ export function evolveTarget(state: Target | null, event: TargetEvent): Target {
       next.restsFor = null;
       next.tmDelete = null;
       forgetRequests(next);
-      return next;
+      return;
     case 'TargetUpdated':
       takeOver(next, event.change.after);
       applyChanges(next, event.changes);
-      return next;
+      return;
     case 'DialAttemptStarted':
       takeOver(next, event.change.after);
       next.attempts = [...next.attempts, startedAttempt(event.attempt, event.policy, next.life)];
       next.policy = event.policy;
       next.dueBefore = event.change.before?.due ?? null;
       next.restsFor = null;
-      return next;
+      return;
     case 'LeaseExtended':
       next.attempts = revised(next, event.attemptId, { tmExpire: event.tmExpire });
-      return next;
+      return;
     case 'OutcomeRecorded': {
       const { outcome, disposition, note, tmEnd } = event;
       end(next, event, { outcome, disposition, note, tmEnd });
-      return next;
+      return;
     }
     case 'LeaseExpired':
       end(next, event, { outcome: 'unknown', tmEnd: event.tmEnd, expired: true });
-      return next;
+      return;
     case 'LeaseReleased':
       end(next, event, { outcome: 'released', tmEnd: event.tmEnd });
-      return next;
+      return;
     case 'LateOutcomeRecorded': {
       const { outcome, disposition, note, tmEnd } = event;
       takeOver(next, event.change.after);
       next.attempts = revised(next, event.attemptId, { outcome, disposition, note, tmEnd, late: true });
-      return next;
+      return;
     }
     case 'OutcomeAnnotated':
       next.attempts = revised(next, event.attemptId, { disposition: event.disposition, note: event.note });
-      return next;
+      return;
     case 'DestinationExhausted':
       takeOver(next, event.change.after);
       // Not exhausted yet: it is being dialed, and will be when that attempt ends.
       if (!next.exhausted[event.destinationIndex]) next.exhaustRequested = withAt(next.exhaustRequested, event.destinationIndex, true);
-      return next;
+      return;
     case 'TargetCanceled':
       takeOver(next, event.change.after);
       next.cancelRequested = next.status !== 'done';
-      return next;
+      return;
     case 'TargetEnded':
       takeOver(next, event.change.after);
-      return next;
+      return;
     case 'TargetRemoved':
       takeOver(next, event.change.after);
       next.tmDelete = event.tm;
-      return next;
+      return;
   }
 }
 

@@ -64,6 +64,8 @@ describe('Every event ever written', () => {
   );
 });
 
+const CONTEXT = { customerId: 'c', actor: 'who', correlationId: 'request', causationId: 'command' };
+
 describe('A stored event', () => {
   it('tells in its metadata when, in which version, who and in which request', () => {
     const context = { customerId: 'c', actor: 'system', correlationId: 'request', causationId: 'command' };
@@ -126,6 +128,29 @@ describe('A damaged event', () => {
     ],
   ])('is refused for %s', (_what, stored) => {
     expect(() => decodeEvent(stored)).toThrow(MalformedEvent);
+  });
+
+  // Its time and version are read without the rest, where the rest is plain to see.
+  const plain = encodeEvent({ type: 'OutdialPaused', tm: 1_651_110_100_503_790, outdialId: 'o' }, CONTEXT);
+  it.each<[string, string]>([
+    ['more behind its end', `${plain.metadata}x`],
+    ['no end', plain.metadata.slice(0, -1)],
+    ['a zero before a number', plain.metadata.replace('"tm":', '"tm":0')],
+    ['a line break in a text', plain.metadata.replace('who', 'w\no')],
+    ['an escape that is none', plain.metadata.replace('who', 'w\\o')],
+    ['a text that ends early', plain.metadata.replace('who', 'w"o')],
+    ['a missing comma', plain.metadata.replace(',"actor"', '"actor"')],
+  ])('is refused for metadata with %s', (_what, metadata) => {
+    expect(() => decodeEvent({ ...plain, metadata })).toThrow(MalformedEvent);
+  });
+  it('is none when its metadata is only written otherwise', () => {
+    const event = decodeEvent(plain);
+    for (const metadata of [
+      plain.metadata.replace('who', 'w\\"\\u000ao'),
+      plain.metadata.replaceAll(',', ' , '),
+      '{"v":1,"tm":1651110100503790}',
+    ])
+      expect(decodeEvent({ ...plain, metadata })).toEqual(event);
   });
   it('says what is wrong with it', () => {
     expect(() => decodeEvent(asStored({ ...paused, data: {} }))).toThrow(

@@ -105,7 +105,7 @@ function contextText(context: EventContext): string {
 
 /** The event again, whatever version it was written in. Throws `UnknownEventType`, `MalformedEvent`. */
 export function decodeEvent({ type, data, metadata }: EncodedEvent, upcasters: Upcasters = UPCASTERS): DialingEvent {
-  const { tm, v } = parse(type, metadata);
+  const { tm, v } = stampOf(type, metadata);
   if (typeof tm !== 'number' || typeof v !== 'number') throw new MalformedEvent(type, 'its metadata names no time or no version');
   if (!isEventType(type) || v > versionOf(type, upcasters)) throw new UnknownEventType(type, v);
   const steps = upcasters[type]?.slice(v - 1) ?? [];
@@ -133,6 +133,17 @@ export function decodeContext({ type, metadata }: Pick<EncodedEvent, 'type' | 'm
   } catch (error) {
     throw new MalformedEvent(type, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Metadata as `encodeEvent` writes it, when nothing in it needs an escape. Only JSON fits: what it lets through, JSON.parse would read as the same two numbers. */
+const PLAIN_METADATA =
+  // eslint-disable-next-line no-control-regex -- JSON has no control characters in its texts.
+  /^\{"tm":(0|[1-9]\d{0,15}),"v":([1-9]\d{0,8}),"lane":0,"customer_id":"[^"\\\0-\x1f]*","actor":"[^"\\\0-\x1f]*","\$correlationId":"[^"\\\0-\x1f]*","\$causationId":"[^"\\\0-\x1f]*"(?:,"traceparent":"[^"\\\0-\x1f]*")?\}$/;
+
+/** When, and in which version. Most metadata holds ids that nobody who folds events asks for: an object of them costs twice as much as to see that they are sound. */
+function stampOf(type: string, metadata: string): Stored {
+  const plain = PLAIN_METADATA.exec(metadata);
+  return plain === null ? parse(type, metadata) : { tm: Number(plain[1]), v: Number(plain[2]) };
 }
 
 function parse(type: string, json: string): Stored {

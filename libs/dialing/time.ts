@@ -16,14 +16,16 @@ export const NEVER = '9999-01-01 00:00:00.000000';
 const SECOND = 1_000_000;
 const MINUTE = 60 * SECOND;
 
-/** The minute that was written last, and its text: a report writes five times a row, most of them in the minute of the one before. */
-let lastMinute = { of: 0, text: '1970-01-01 00:00:' };
+/** Minutes that were written, and their texts, each in a place of its own until another takes it: a report writes five times a row, of a few minutes in turn. */
+const MINUTES = Array.from({ length: 64 }, () => ({ of: 0, text: '1970-01-01 00:00:' }));
 
 function minuteText(minute: number): string {
-  if (lastMinute.of !== minute) {
-    lastMinute = { of: minute, text: new Date((minute * MINUTE) / 1000).toISOString().slice(0, 17).replace('T', ' ') };
+  const place = MINUTES[minute & (MINUTES.length - 1)] ?? { of: NaN, text: '' };
+  if (place.of !== minute) {
+    place.text = new Date((minute * MINUTE) / 1000).toISOString().slice(0, 17).replace('T', ' ');
+    place.of = minute;
   }
-  return lastMinute.text;
+  return place.text;
 }
 
 /** `2022-04-28 01:41:40.503790`, UTC; `null` becomes the sentinel. */

@@ -3,6 +3,8 @@
  * This lib knows no domain type: data and metadata are JSON text that callers encode and decode.
  */
 
+import type { Share } from './share';
+
 /** Where an event stands in the whole log: opaque, and sortable as a string. Positions of different logs do not compare (`logId`). */
 export type Position = string;
 
@@ -70,6 +72,8 @@ export interface EventBatch {
 
 /** A few streams that begin one after the other, whole. */
 export interface StreamsBatch {
+  /** Its number, from 0, which a few that follow one another have in common. Whoever shares a reading with others is not brought every one; each comes to one of them. */
+  readonly at: number;
   /** No events: the store's own index has this stream otherwise. It has gone on since, or was changed. Read it by itself. */
   readonly streams: readonly { readonly stream: string; readonly events: readonly RecordedEvent[] }[];
   /** Events of the log that were passed on the way since the last batch. Over all batches: every event of the group, whether a stream leads to it or not. */
@@ -100,8 +104,8 @@ export interface EventStore {
   append(requests: readonly AppendRequest[], lane: AppendLane): Promise<readonly AppendResult[]>;
   /** Events of one stream with revision ≥ `from`, oldest first; empty when there is no such stream. Rejects with StoreUnavailable, StreamDamaged. */
   readStream(stream: string, from?: number): Promise<readonly RecordedEvent[]>;
-  /** The streams of a group (null: of all), in the order they began. Absent where reading each by itself is as good. */
-  readStreams?(group: string | null, upTo: Position): AsyncIterable<StreamsBatch>;
+  /** The streams of a group (null: of all), in the order they began; with a share, those that fall to the caller. Absent where reading each by itself is as good. */
+  readStreams?(group: string | null, upTo: Position, share?: Share): AsyncIterable<StreamsBatch>;
   /** All events of the streams of one group, in the order of the log. */
   readGroup(group: string, range: ReadRange): AsyncIterable<EventBatch>;
   /** All events in the order of the log. */

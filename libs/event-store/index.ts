@@ -2,6 +2,7 @@ export * from './event-store';
 export * from './state-store';
 export { continuesChain, linkHash, verifyChain } from './chain';
 export { wholeStreams, type Flaw, type StreamBatch, type StreamLog, type WholeStream } from './whole-streams';
+export { newShare, type Share } from './share';
 export { DirectoryLocked, lockDirectory, type DirectoryLock } from './directory-lock';
 export {
   openSqliteEventStore,

@@ -16,6 +16,7 @@ import { type DirectoryLock, lockDirectory } from './directory-lock';
 import { type PageRequest, parsePosition, SqliteLogReader } from './sqlite-log';
 import { openReaderThread, type PageSource } from './sqlite-page-source';
 import { SqliteStateReader, type StateWrite } from './sqlite-state-store';
+import type { Share } from './share';
 import { sqliteStreams } from './sqlite-whole-streams';
 import type { WriterAnswer } from './sqlite-writer';
 import { openInlineWriter, openWriterThread, type WriterChannel, type WriterListener } from './sqlite-writer-channel';
@@ -84,7 +85,7 @@ export function openSqliteLogReader(directory: string): SqliteLogView {
   return {
     logId: reader.logId,
     readStream: (stream, from) => reads.readStream(stream, from),
-    readStreams: (group, upTo) => reads.readStreams(group ?? undefined, upTo),
+    readStreams: (group, upTo, share) => reads.readStreams(group ?? undefined, upTo, share),
     readGroup: (group, range) => reads.range(group, range),
     readAll: (range) => reads.range(undefined, range),
     subscribe: (after, signal) => reads.subscribe(after, signal),
@@ -300,8 +301,8 @@ class Reads {
   }
 
   /** In the calling thread: for one that does nothing else. */
-  async *readStreams(group: string | undefined, upTo: Position): AsyncGenerator<StreamsBatch> {
-    const batches = sqliteStreams(this.#near, group, parsePosition(upTo));
+  async *readStreams(group: string | undefined, upTo: Position, share?: Share): AsyncGenerator<StreamsBatch> {
+    const batches = sqliteStreams(this.#near, group, parsePosition(upTo), { share });
     for (;;) {
       const next = guarded(() => batches.next());
       if (next.done === true) return;

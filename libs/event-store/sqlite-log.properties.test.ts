@@ -115,7 +115,7 @@ describe('The embedded log, held against a simple model', () => {
             const order = [...new Set(events.map(({ stream }) => stream))];
             // Held all at once, or in as many goes as there are streams.
             for (const held of [undefined, pageSize, 1]) {
-              const batches = [...sqliteStreams(reader, group, model.events.length, held)].flatMap((batch) => batch ?? []);
+              const batches = [...sqliteStreams(reader, group, model.events.length, { held })].flatMap((batch) => batch ?? []);
               expect(batches.flatMap(({ streams }) => streams.map(({ stream }) => stream))).toEqual(order);
               expect(batches.flatMap(({ streams }) => streams.flatMap((one) => simple(one.events)))).toEqual(
                 order.flatMap((stream) => model.of(stream)),

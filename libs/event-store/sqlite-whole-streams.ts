@@ -1,19 +1,27 @@
 import type { RecordedEvent, StreamsBatch } from './event-store';
+import { type Share, Turns } from './share';
 
 /** What is asked of the log's file; each call is one consistent moment. */
 export interface LinkedLog {
-  /** Events of a group (undefined: of all) in the order of the log, each with the position of its stream's previous one, 0 for none. */
-  links(group: string | undefined, after: number, upTo: number, limit: number): readonly (readonly [position: number, previous: number])[];
+  /** Events of a group (undefined: of all) in the order of the log: where each is, and where its stream's previous one is, 0 for none. */
+  links(group: string | undefined, after: number, upTo: number, limit: number): LinksPage;
   eventsAt(positions: readonly number[]): readonly RecordedEvent[];
   /** Whether the index has each of these events as the last of its stream. */
   areLast(events: readonly RecordedEvent[]): readonly boolean[];
+}
+
+/** As many of the one as of the other. */
+export interface LinksPage {
+  readonly positions: readonly number[];
+  readonly previous: readonly number[];
 }
 
 /** Positions held at once: some 50 MB. The links of a longer log are gone through more than once. */
 const POSITIONS = 1_000_000;
 /** Of a page of links: some ten milliseconds. */
 const LINKS = 20_000;
-const STREAMS = 64;
+/** Of a batch. All that is made of its events lives at once, and what outgrows the young generation the collector copies, twice: that cost a third of a report. */
+const STREAMS = 8;
 const EVENTS = 1000;
 
 /**
@@ -22,40 +30,44 @@ const EVENTS = 1000;
  * for each would. No event's text is held for longer than its batch.
  *
  * An event whose predecessor is gone is brought by no stream; `scanned` counts it.
+ *
+ * With a share: the batches that this thread takes of those that all its threads go through. Each goes through the links itself, which costs less than to tell.
  */
 export function* sqliteStreams(
   log: LinkedLog,
   group: string | undefined,
   upTo: number,
-  held = POSITIONS,
+  { held = POSITIONS, share }: { readonly held?: number; readonly share?: Share | undefined } = {},
 ): Generator<StreamsBatch | null, void> {
   let after: number | null = 0;
   let scanned = 0;
+  const turns = new Turns(share);
   while (after !== null) {
-    const streams: Links = new Links(held);
+    const links: Links = new Links(held);
     const all = after === 0;
     for (let from: number = after; ;) {
       const page = log.links(group, from, upTo, LINKS);
-      for (const [position, previous] of page) streams.take(position, previous);
-      if (all) scanned += page.length;
-      if (page.length < LINKS) break;
-      from = page.at(-1)?.[0] ?? upTo;
+      const { positions } = page;
+      links.take(page);
+      if (all) scanned += positions.length;
+      if (positions.length < LINKS) break;
+      from = positions.at(-1) ?? upTo;
       yield null;
     }
-    for (const batch of batchesOf(streams.order)) {
-      yield { streams: read(log, batch), scanned };
+    for (const batch of batchesOf(links.streams())) {
+      const at = turns.next();
+      if (at === null) continue;
+      yield { at, streams: read(log, batch), scanned };
       scanned = 0;
     }
-    after = streams.next;
+    after = links.next;
   }
-  yield { streams: [], scanned };
+  yield { at: turns.end(), streams: [], scanned };
 }
 
 /** The events of streams, by their positions; without events the streams that the index has otherwise. */
 function read(log: LinkedLog, streams: readonly (readonly number[])[]): StreamsBatch['streams'] {
-  const positions = streams.flat();
-  const events: RecordedEvent[] = [];
-  for (let at = 0; at < positions.length; at += EVENTS) events.push(...log.eventsAt(positions.slice(at, at + EVENTS)));
+  const events = eventsOf(log, streams.flat());
   let end = 0;
   const whole = streams.map(({ length }) => events.slice(end, (end += length)));
   const last = log.areLast(whole.flatMap((of) => of.at(-1) ?? []));
@@ -66,10 +78,17 @@ function read(log: LinkedLog, streams: readonly (readonly number[])[]): StreamsB
   });
 }
 
-function* batchesOf(order: readonly (readonly number[])[]): Generator<readonly (readonly number[])[]> {
+function eventsOf(log: LinkedLog, positions: readonly number[]): readonly RecordedEvent[] {
+  if (positions.length <= EVENTS) return log.eventsAt(positions);
+  const events: RecordedEvent[] = [];
+  for (let at = 0; at < positions.length; at += EVENTS) events.push(...log.eventsAt(positions.slice(at, at + EVENTS)));
+  return events;
+}
+
+function* batchesOf(streams: Iterable<readonly number[]>): Generator<readonly (readonly number[])[]> {
   let batch: (readonly number[])[] = [];
   let events = 0;
-  for (const positions of order) {
+  for (const positions of streams) {
     batch.push(positions);
     events += positions.length;
     if (batch.length < STREAMS && events < EVENTS) continue;
@@ -80,43 +99,116 @@ function* batchesOf(order: readonly (readonly number[])[]): Generator<readonly (
   if (batch.length > 0) yield batch;
 }
 
-/** The positions of the streams that begin first, as many as may be held. */
+/**
+ * The positions of the streams that begin first, as many as may be held. Flat lists of numbers: a list for each stream would be copied by the collector twice, and
+ * that took longer than all the rest.
+ */
 class Links {
-  /** By stream, oldest event first. */
-  readonly order: number[][] = [];
-  /** By the position of a stream's newest event. */
-  private readonly open = new Map<number, number[]>();
+  /** Of the events that were taken, in the order of the log, some of them of streams that have been put off since: where, and of which stream, by the order they began. */
+  private positions: number[] = [];
+  private owners: number[] = [];
+  /** By stream: how many events, and where its first is. */
+  private readonly lengths: number[] = [];
+  private readonly begins: number[] = [];
+  /** By event: whether another follows it. */
+  private followed: boolean[] = [];
+  /** Where the last event's predecessor was found: that of the next event often stands next to it, since lists are dialed in one order again and again. */
+  private found = -1;
   private held = 0;
-  private full = false;
+  private kept = 0;
+  private putOffFrom: number | null = null;
 
   constructor(private readonly room: number) {}
 
-  take(position: number, previous: number): void {
-    const stream = previous === 0 ? this.begun() : this.open.get(previous);
-    if (stream === undefined) return;
-    this.open.delete(previous);
-    stream.push(position);
-    this.open.set(position, stream);
+  take({ positions, previous }: LinksPage): void {
+    for (let n = 0; n < positions.length; n += 1) this.takeOne(positions[n] ?? 0, previous[n] ?? 0);
+  }
+
+  private takeOne(position: number, previous: number): void {
+    const stream = previous === 0 ? this.begun(position) : this.follow(previous);
+    if (stream === undefined || stream >= this.kept) return;
+    this.positions.push(position);
+    this.owners.push(stream);
+    this.followed.push(false);
+    this.lengths[stream] = (this.lengths[stream] ?? 0) + 1;
     this.held += 1;
-    while (this.held > this.room && this.order.length > 1) this.putOff();
+    while (this.held > this.room && this.kept > 1) this.putOff();
   }
 
   /** Streams that begin after this position have been put off; null when none was. */
   get next(): number | null {
-    return this.full ? (this.order.at(-1)?.[0] ?? null) : null;
+    return this.putOffFrom === null ? null : (this.begins[this.kept - 1] ?? null);
   }
 
-  private begun(): number[] | undefined {
-    if (this.full) return undefined;
-    const stream: number[] = [];
-    this.order.push(stream);
-    return stream;
+  /** By stream, oldest event first. */
+  *streams(): Generator<readonly number[]> {
+    const [ordered, ends] = this.sorted();
+    let start = 0;
+    for (const end of ends) {
+      yield ordered.slice(start, end);
+      start = end;
+    }
+  }
+
+  /** The positions stream by stream, and where those of each end. */
+  private sorted(): readonly [ordered: readonly number[], ends: readonly number[]] {
+    const ends = new Array<number>(this.kept).fill(0);
+    const ordered = new Array<number>(this.held).fill(0);
+    for (let stream = 0, end = 0; stream < this.kept; stream += 1) {
+      ends[stream] = end;
+      end += this.lengths[stream] ?? 0;
+    }
+    for (let n = 0; n < this.positions.length; n += 1) {
+      const stream = this.owners[n] ?? 0;
+      if (stream >= this.kept) continue;
+      const end = ends[stream] ?? 0;
+      ordered[end] = this.positions[n] ?? 0;
+      ends[stream] = end + 1;
+    }
+    return [ordered, ends];
+  }
+
+  private begun(position: number): number | undefined {
+    if (this.putOffFrom !== null) return undefined;
+    this.begins.push(position);
+    this.lengths.push(0);
+    return this.kept++;
+  }
+
+  /** The stream whose newest event stands there; undefined when there is none, or another event follows it already. */
+  private follow(previous: number): number | undefined {
+    const at = this.positions[this.found + 1] === previous ? this.found + 1 : this.find(previous);
+    if (this.positions[at] !== previous || this.followed[at] === true) return undefined;
+    this.found = at;
+    this.followed[at] = true;
+    return this.owners[at];
+  }
+
+  /** Where a position stands among those that were taken, or would stand: they ascend. */
+  private find(position: number): number {
+    let [from, to] = [0, this.positions.length];
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if ((this.positions[middle] ?? 0) < position) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
 
   private putOff(): void {
-    this.full = true;
-    const stream = this.order.pop() ?? [];
-    this.held -= stream.length;
-    this.open.delete(stream.at(-1) ?? 0);
+    this.kept -= 1;
+    this.putOffFrom = this.begins[this.kept] ?? null;
+    this.held -= this.lengths[this.kept] ?? 0;
+    if (this.positions.length > 2 * this.room) this.forget();
+  }
+
+  /** Frees what was taken of streams that have been put off. */
+  private forget(): void {
+    const { owners } = this;
+    const kept = (_: unknown, n: number): boolean => (owners[n] ?? 0) < this.kept;
+    this.positions = this.positions.filter(kept);
+    this.followed = this.followed.filter(kept);
+    this.owners = owners.filter(kept);
+    this.found = -1;
   }
 }

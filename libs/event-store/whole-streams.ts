@@ -1,5 +1,15 @@
-import { type EventStore, type Position, type RecordedEvent, START, StreamDamaged, type StreamsBatch } from './event-store';
-import { verifyChain } from './chain';
+import {
+  EMPTY_STREAM,
+  type EventStore,
+  type Position,
+  type RecordedEvent,
+  START,
+  StreamDamaged,
+  type StreamHead,
+  type StreamsBatch,
+} from './event-store';
+import { continuesChain } from './chain';
+import { numbersTaken, endShare, type Share, Turns } from './share';
 
 /** The part of the port that whole streams are read with. */
 export type StreamLog = Pick<EventStore, 'readAll' | 'readGroup' | 'readStream' | 'readStreams'>;
@@ -22,6 +32,8 @@ export interface WholeStream {
 
 /** A batch of streams that begin near each other in the log; `scanned` counts the events that the log's own order showed on the way. */
 export interface StreamBatch {
+  /** Its number in the order of the streams, from 0, which a few that follow one another have in common. */
+  readonly at: number;
   readonly streams: readonly WholeStream[];
   readonly scanned: number;
 }
@@ -35,16 +47,26 @@ const READS = 64;
  *
  * The store brings them, or tells where each begins; either way every event of the group is counted. Where the count differs from what the streams brought, a
  * last pass names the events that no stream leads to (its first or its last was taken away); those come in a last batch.
+ *
+ * With a share: the batches that fall to this thread. The threads together see what one alone would, and each number comes to one of them. The last of them to end makes
+ * the last pass.
  */
-export async function* wholeStreams(log: StreamLog, group: string | null, upTo: Position): AsyncGenerator<StreamBatch> {
-  let missing = 0;
-  const batches = log.readStreams ? broughtStreams(log, log.readStreams(group, upTo), upTo) : separateStreams(log, group, upTo);
+export async function* wholeStreams(log: StreamLog, group: string | null, upTo: Position, share?: Share): AsyncGenerator<StreamBatch> {
+  let [scanned, brought, last] = [0, 0, 0];
+  const batches = log.readStreams
+    ? broughtStreams(log, log.readStreams(group, upTo, share), upTo)
+    : separateStreams(log, group, upTo, share);
   for await (const batch of batches) {
-    missing += batch.scanned;
-    for (const { events } of batch.streams) missing -= events.length;
+    last = batch.at;
+    scanned += batch.scanned;
+    for (const { events } of batch.streams) brought += events.length;
     yield batch;
   }
-  if (missing !== 0) yield { streams: await strays(log, group, upTo), scanned: 0 };
+  const all = share === undefined ? brought : endShare(share, brought);
+  if (all === null || all === scanned) return;
+  // The empty batches of all threads come first.
+  const at = share === undefined ? last + 1 : numbersTaken(share);
+  yield { at, streams: await strays(log, group, upTo), scanned: 0 };
 }
 
 const scan = (log: StreamLog, group: string | null, upTo: Position) =>
@@ -52,28 +74,33 @@ const scan = (log: StreamLog, group: string | null, upTo: Position) =>
 
 /** As the store brings them. */
 async function* broughtStreams(log: StreamLog, brought: AsyncIterable<StreamsBatch>, upTo: Position): AsyncGenerator<StreamBatch> {
-  for await (const { streams, scanned } of brought) {
-    const whole = await Promise.all(
-      streams.map(async ({ stream, events }) =>
-        events.length > 0 ? { stream, events, flaw: flawOf(events) } : separateStream(log, stream, upTo),
-      ),
-    );
-    yield { streams: whole.filter(({ events }) => events.length > 0), scanned };
+  for await (const { at, streams, scanned } of brought) {
+    const whole: WholeStream[] = [];
+    for (const { stream, events } of streams) {
+      const one = events.length > 0 ? { stream, events, flaw: flawOf(events) } : await separateStream(log, stream, upTo);
+      if (one.events.length > 0) whole.push(one);
+    }
+    yield { at, streams: whole, scanned };
   }
 }
 
 /** Each stream read by itself, in the order they began. */
-async function* separateStreams(log: StreamLog, group: string | null, upTo: Position): AsyncGenerator<StreamBatch> {
+async function* separateStreams(log: StreamLog, group: string | null, upTo: Position, share?: Share): AsyncGenerator<StreamBatch> {
+  const turns = new Turns(share);
+  let scanned = 0;
   for await (const { events } of scan(log, group, upTo)) {
+    scanned += events.length;
     const began = events.filter(({ revision }) => revision === 0).map(({ stream }) => stream);
-    let scanned = events.length;
-    for (let at = 0; at === 0 || at < began.length; at += READS) {
-      const read = await Promise.all(began.slice(at, at + READS).map((stream) => separateStream(log, stream, upTo)));
+    for (let from = 0; from < began.length; from += READS) {
+      const at = turns.next();
+      if (at === null) continue;
+      const read = await Promise.all(began.slice(from, from + READS).map((stream) => separateStream(log, stream, upTo)));
       // Of a damaged one nothing was brought: it comes at the end, with what is left of it.
-      yield { streams: read.filter(({ events: brought }) => brought.length > 0), scanned };
+      yield { at, streams: read.filter(({ events: brought }) => brought.length > 0), scanned };
       scanned = 0;
     }
   }
+  yield { at: turns.end(), streams: [], scanned };
 }
 
 async function separateStream(log: StreamLog, stream: string, upTo: Position): Promise<WholeStream> {
@@ -88,15 +115,18 @@ async function separateStream(log: StreamLog, stream: string, upTo: Position): P
   }
 }
 
+/** Of the first event of one stream that does not continue the chain of those before it. */
 function flawOf(events: readonly RecordedEvent[]): Flaw | null {
-  const misfit = verifyChain(events);
-  return misfit && flawAt(misfit, events);
+  let head: StreamHead = EMPTY_STREAM;
+  for (const event of events) {
+    if (!continuesChain(event, head)) return flawAt(event, head);
+    head = event;
+  }
+  return null;
 }
 
-function flawAt(misfit: RecordedEvent, events: readonly RecordedEvent[]): Flaw {
-  const at = events.indexOf(misfit);
-  const { stream, revision, id } = misfit;
-  const expected = (events[at - 1]?.revision ?? -1) + 1;
+function flawAt({ stream, revision, id }: RecordedEvent, head: StreamHead): Flaw {
+  const expected = head.revision + 1;
   if (revision === expected)
     return { stream, revision, eventId: id, reason: 'its hash is not that of its content and of the event before it' };
   return { stream, revision: expected, eventId: null, reason: `it is missing: event ${id} of revision ${revision} stands in its place` };

@@ -1,4 +1,4 @@
-import { formatMicros } from '#dialing';
+import { formatMicros } from '#dialing/replay';
 import type { AccessKey, Address, Attempt, Customer, Micros, Outdial, Outplan, Target } from '#dialing';
 import type { Position, RecordedEvent } from '#event-store';
 import type { Lease, TargetMessage, WebhookStanding, Wording } from '#application';

@@ -1,9 +1,11 @@
 import { stringify } from 'csv-stringify/sync';
-import { formatMicros } from '#dialing';
-import { Replay, summarize, verifyOutdial } from '#application/audit';
+import type { Options } from 'csv-stringify/sync';
+import { formatMicros } from '#dialing/replay';
+import { attemptRows, ChainTally, summarize } from '#application/audit';
 import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application/audit';
-import type { Position, StreamLog } from '#event-store';
-import type { ReadStore } from '#read-models';
+import type { Verification } from '#application/audit-verify';
+import type { Position, Share, StreamLog } from '#event-store';
+import type { ReadSource } from '#read-models';
 import { addressWire, consistencyToken } from '../wire';
 import { reportPage } from './report-page';
 
@@ -16,66 +18,135 @@ export type AuditTask = AuditPeriod & { readonly outdialId: string; readonly upT
 
 export type AuditFormat = 'json' | 'ndjson' | 'csv';
 
-/** Where it is told from. */
+/** Where it is told from. `share`: when several threads tell it together, as they can the attempts. */
 export interface AuditSources {
   readonly log: StreamLog & { readonly logId: string };
-  readonly reads: ReadStore;
+  readonly models: ReadSource;
+  readonly share?: Share | undefined;
 }
 
-/** The answer to a task, piece by piece as the replay goes. */
-export async function* auditText(task: AuditTask, { log, reads }: AuditSources): AsyncGenerator<string> {
-  const outdial: AuditedOutdial = { log, outdialId: task.outdialId, upTo: task.upTo };
-  switch (task.kind) {
-    case 'attempts':
-      yield* FORMATS[task.format](outdial, task, log.logId);
-      break;
-    case 'summary':
-      yield JSON.stringify(summaryWire(await summarize(outdial, task), task.upTo, log.logId));
-      break;
-    case 'verify': {
-      const { chain, ...found } = await verifyOutdial(outdial, reads);
-      const differences = found.differences.map(({ id, field, events, readModel }) => ({ id, field, events, read_model: readModel }));
-      yield JSON.stringify({ ...found, differences, chain: chainWire(chain), upto: consistencyToken(log.logId, task.upTo) });
-      break;
+/** A part of an answer. */
+export interface AuditPiece {
+  /** Its place in the answer, from 0; each place is taken once, by whichever thread made it. */
+  readonly at: number;
+  readonly text: string;
+  /** What it adds to the verdict that ends a report of attempts; null for other tasks. */
+  readonly chain: ChainVerdict | null;
+}
+
+/** What a thread adds to the answer to a task, in the order of the places. */
+export async function* auditPieces(task: AuditTask, { log, models, share }: AuditSources): AsyncGenerator<AuditPiece> {
+  const outdial: AuditedOutdial = { log, outdialId: task.outdialId, upTo: task.upTo, ...(share && { share }) };
+  if (task.kind === 'attempts') {
+    yield* attemptPieces(task, outdial, log.logId);
+    return;
+  }
+  let at = 0;
+  for await (const text of whole(task, outdial, log.logId, models)) yield { at: at++, text, chain: null };
+}
+
+/** A piece for each number: a message for each batch would cost more than what is in it. */
+async function* attemptPieces(
+  task: Extract<AuditTask, { kind: 'attempts' }>,
+  outdial: AuditedOutdial,
+  logId: string,
+): AsyncGenerator<AuditPiece> {
+  const { rowsText, between } = FORMATS[task.format];
+  let texts: string[] = [];
+  let tally = new ChainTally();
+  let open: number | null = null;
+  const piece = (at: number): AuditPiece => ({ at, text: texts.join(between), chain: tally.verdict() });
+  for await (const { at, rows, chain } of attemptRows(outdial, task)) {
+    if (open !== null && open !== at) {
+      yield piece(open);
+      texts = [];
+      tally = new ChainTally();
     }
+    open = at;
+    tally.add(chain);
+    if (rows.length > 0) texts.push(rowsText(rows.map((row) => auditRowWire(row, logId))));
+  }
+  if (open !== null) yield piece(open);
+}
+
+async function* whole(
+  task: Exclude<AuditTask, { kind: 'attempts' }>,
+  outdial: AuditedOutdial,
+  logId: string,
+  models: ReadSource,
+): AsyncGenerator<string> {
+  switch (task.kind) {
+    case 'summary':
+      yield JSON.stringify(summaryWire(await summarize(outdial, task), task.upTo, logId));
+      break;
+    case 'verify':
+      yield JSON.stringify(verificationWire(await verify(outdial, models), task.upTo, logId));
+      break;
     case 'page':
       yield* reportPage(outdial, task);
       break;
   }
 }
 
-type Format = (outdial: AuditedOutdial, period: AuditPeriod, logId: string) => AsyncGenerator<string>;
+/** Loaded when it is asked for: no other task looks at a read model. */
+async function verify(outdial: AuditedOutdial, models: ReadSource): Promise<Verification> {
+  const [{ verifyOutdial }, { openReadStore, READ_MODELS }] = await Promise.all([
+    import('#application/audit-verify'),
+    import('#read-models'),
+  ]);
+  const reads = await openReadStore(models, READ_MODELS);
+  try {
+    return await verifyOutdial(outdial, reads);
+  } finally {
+    await reads.close();
+  }
+}
+
+/** What stands around the pieces of a report of attempts. */
+export interface AuditFrame {
+  readonly head: string;
+  readonly between: string;
+  readonly tail: (verdict: ChainVerdict) => string;
+}
+
+export const frameOf = (task: AuditTask): AuditFrame => (task.kind === 'attempts' ? FORMATS[task.format] : BARE);
+
+const BARE: AuditFrame = { head: '', between: '', tail: () => '' };
+
+interface Format extends AuditFrame {
+  /** Of one row or more. */
+  readonly rowsText: (rows: readonly Row[]) => string;
+}
 
 const FORMATS: Readonly<Record<AuditFormat, Format>> = {
-  async *json(outdial, period, logId) {
-    const replay = new Replay(outdial);
-    let between = '{"result":[';
-    for await (const rows of replay.attempts(period)) {
-      yield between + rows.map((row) => JSON.stringify(auditRowWire(row, logId))).join(',');
-      between = ',';
-    }
-    yield `${between === ',' ? '' : between}],"chain":${JSON.stringify(chainWire(replay.verdict()))}}`;
+  json: {
+    head: '{"result":[',
+    between: ',',
+    rowsText: (rows) => rows.map((row) => JSON.stringify(row)).join(','),
+    tail: (verdict) => `],"chain":${JSON.stringify(chainWire(verdict))}}`,
   },
 
   /** A record that does not hold ends with a line that says so; every row says it of its own target, too. */
-  async *ndjson(outdial, period, logId) {
-    const replay = new Replay(outdial);
-    for await (const rows of replay.attempts(period)) yield rows.map((row) => `${JSON.stringify(auditRowWire(row, logId))}\n`).join('');
-    const verdict = replay.verdict();
-    if (!verdict.ok) yield `${JSON.stringify({ chain: chainWire(verdict) })}\n`;
+  ndjson: {
+    ...BARE,
+    rowsText: (rows) => rows.map((row) => `${JSON.stringify(row)}\n`).join(''),
+    tail: (verdict) => (verdict.ok ? '' : `${JSON.stringify({ chain: chainWire(verdict) })}\n`),
   },
 
-  async *csv(outdial, period, logId) {
-    yield stringify([COLUMNS.map(([name]) => name)], { record_delimiter: 'windows' });
-    for await (const rows of new Replay(outdial).attempts(period)) {
-      const wires = rows.map((row) => auditRowWire(row, logId));
-      yield stringify(
-        wires.map((wire) => COLUMNS.map(([, of]) => of(wire))),
-        { record_delimiter: 'windows', cast: { boolean: String } },
-      );
-    }
+  csv: {
+    ...BARE,
+    get head() {
+      return stringify([COLUMNS.map(([name]) => name)], CSV);
+    },
+    rowsText: (rows) =>
+      stringify(
+        rows.map((row) => COLUMNS.map(([, of]) => of(row))),
+        CSV,
+      ),
   },
 };
+
+const CSV: Options = { record_delimiter: 'windows', cast: { boolean: String } };
 
 /**
  * An attempt (as attemptWire, in one literal: a spread followed by new members takes longer than all the rest of a row), whom it was for, under which limits,
@@ -180,4 +251,9 @@ function summaryWire(summary: AuditSummary, upTo: Position, logId: string) {
     chain: chainWire(summary.chain),
     upto: consistencyToken(logId, upTo),
   };
+}
+
+function verificationWire({ chain, ...found }: Verification, upTo: Position, logId: string) {
+  const differences = found.differences.map(({ id, field, events, readModel }) => ({ id, field, events, read_model: readModel }));
+  return { ...found, differences, chain: chainWire(chain), upto: consistencyToken(logId, upTo) };
 }

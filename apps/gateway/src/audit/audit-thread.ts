@@ -1,24 +1,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openLogReader } from '#event-store';
-import type { LogSource } from '#event-store';
-import { openReadStore, READ_MODELS } from '#read-models';
+import type { LogSource, Share } from '#event-store';
 import type { ReadSource } from '#read-models';
-import { auditText } from './audit-text';
+import { auditPieces } from './audit-text';
 import type { AuditTask } from './audit-text';
 import type { FromAudit } from './audits';
 
-/** One report on a thread of its own, with its own connections: the threads that serve and write never wait for it. */
+/** A report, or what of it falls to this thread, with connections of its own: the threads that serve and write never wait for it. */
 const port = parentPort;
 if (!port) throw new Error('This is a worker thread: see audits.ts.');
-const { source, models, task } = workerData as { readonly source: LogSource; readonly models: ReadSource; readonly task: AuditTask };
-const tell = (message: FromAudit): void => {
-  port.postMessage(message);
+const { source, models, task, share } = workerData as {
+  readonly source: LogSource;
+  readonly models: ReadSource;
+  readonly task: AuditTask;
+  readonly share: Share | undefined;
 };
 
-/** Pieces are joined up to this size: a message for each would cost more than what is in it. */
-const CHUNK = 64 * 1024;
-
-/** Chunks that may be on their way: the next is made while the last is being sent, and no further ahead of who reads. */
+/** Pieces that may be on their way, of some 100 KB each: the next is made while the last is being sent, and no further ahead of who reads, or of a service that has more urgent things to do. */
 let credit = 2;
 let resume: () => void = () => undefined;
 port.on('message', () => {
@@ -26,32 +24,28 @@ port.on('message', () => {
   resume();
 });
 
-async function send(text: string): Promise<void> {
-  while (credit === 0) await new Promise<void>((resolve) => (resume = resolve));
-  credit -= 1;
-  tell({ kind: 'chunk', text });
-}
+const encoder = new TextEncoder();
 
-async function run(): Promise<void> {
+async function run(to: NonNullable<typeof port>): Promise<void> {
   const log = await openLogReader(source);
-  const reads = await openReadStore(models, READ_MODELS);
   try {
-    let pending = '';
-    for await (const text of auditText(task, { log, reads })) {
-      pending += text;
-      if (pending.length < CHUNK) continue;
-      await send(pending);
-      pending = '';
+    for await (const { at, text, chain } of auditPieces(task, { log, models, share })) {
+      while (credit === 0) await new Promise<void>((resolve) => (resume = resolve));
+      credit -= 1;
+      const bytes = encoder.encode(text);
+      to.postMessage({ kind: 'piece', at, bytes, chain } satisfies FromAudit, [bytes.buffer]);
     }
-    if (pending !== '') await send(pending);
-    tell({ kind: 'end' });
   } finally {
-    await reads.close();
     await log.close();
-    port?.close();
   }
 }
 
-run().catch((error: unknown) => {
-  tell({ kind: 'error', message: error instanceof Error ? error.message : String(error) });
-});
+void run(port)
+  .then(
+    (): FromAudit => ({ kind: 'end' }),
+    (error: unknown): FromAudit => ({ kind: 'error', message: error instanceof Error ? error.message : String(error) }),
+  )
+  .then((last) => {
+    port.postMessage(last);
+    port.close();
+  });

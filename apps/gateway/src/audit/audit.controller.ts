@@ -7,6 +7,7 @@ import { formatMicros } from '#dialing';
 import type { Outdial } from '#dialing';
 import { GetOutdial, GetTargetEvents } from '#application';
 import type { AuditPeriod, RequestContext } from '#application';
+import { getProgressDocument } from '#read-models';
 import { Answer } from '../answer';
 import { ENGINE } from '../engine/engine';
 import type { Engine } from '../engine/engine';
@@ -61,7 +62,7 @@ export class AuditController {
   ): Promise<void> {
     const { task } = await this.taskOf(context, id, period);
     const format = formatOf(accept);
-    await this.stream(reply, TYPES[format], { ...task, kind: 'attempts', format });
+    await this.stream(reply, TYPES[format], { ...task, kind: 'attempts', format }, await this.attemptsOf(id));
   }
 
   @Get('audit/summary')
@@ -131,15 +132,25 @@ export class AuditController {
     return { outdial, task: { outdialId, from, to, upTo: await this.engine.ports.events.head() } };
   }
 
+  /** As the read model has them: enough to know whether it is much work. A report does not depend on it. */
+  private async attemptsOf(outdialId: string): Promise<number | undefined> {
+    try {
+      const { document } = await getProgressDocument(this.engine.ports.reads, outdialId);
+      return Object.values(document.outcomes).reduce((sum, count) => sum + count, 0);
+    } catch {
+      return undefined;
+    }
+  }
+
   private async whole(task: AuditTask): Promise<Answer> {
-    const parts: string[] = [];
+    const parts: Uint8Array[] = [];
     for await (const text of this.engine.audits.text(task)) parts.push(text);
-    return new Answer(200, JSON.parse(parts.join('')) as object);
+    return new Answer(200, JSON.parse(Buffer.concat(parts).toString()) as object);
   }
 
   /** Begins when the first piece is there: what goes wrong before is still an error with a status. */
-  private async stream(reply: FastifyReply, type: string, task: AuditTask): Promise<void> {
-    const text = this.engine.audits.text(task);
+  private async stream(reply: FastifyReply, type: string, task: AuditTask, attempts?: number): Promise<void> {
+    const text = this.engine.audits.text(task, attempts);
     const first = await text.next();
     const body = Readable.from(following(first, text), { objectMode: false });
     await reply.type(type).send(body);
@@ -149,7 +160,7 @@ export class AuditController {
 const ALWAYS: AuditPeriod = { from: 0, to: Number.MAX_SAFE_INTEGER };
 
 /** Ended early when the caller leaves; ends the replay with it. */
-async function* following(first: IteratorResult<string>, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+async function* following(first: IteratorResult<Uint8Array>, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     if (first.done) return;
     yield first.value;

@@ -1,7 +1,7 @@
 import type { EChartsCoreOption } from 'echarts';
-import { formatMicros } from '#dialing';
+import { formatMicros } from '#dialing/replay';
 import type { Address, Attempt } from '#dialing';
-import { Replay, summarize } from '#application/audit';
+import { attemptRows, summarize } from '#application/audit';
 import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVerdict } from '#application/audit';
 
 /** What stands at the head of the page. */
@@ -26,7 +26,7 @@ export async function* reportPage(outdial: AuditedOutdial, heading: ReportHeadin
     times.add(attempt);
   });
   yield head(outdial.outdialId, heading) + verdict(summary.chain) + totals(summary) + plots(plot, summary, times) + TABLE_HEAD;
-  for await (const rows of new Replay(outdial).attempts(heading)) yield rows.map(tableRow).join('');
+  for await (const { rows } of attemptRows(outdial, heading)) yield rows.map(tableRow).join('');
   yield `</tbody></table></main></body></html>\n`;
 }
 
