@@ -19,6 +19,8 @@ const PATIENCE_MS = 20 * 60_000;
 const CLAIMS = 300;
 /** Milliseconds between two claims: they must not be what fills the memory. */
 const PACE = 50;
+/** Of the list that is dialed meanwhile: enough for a report of many minutes. */
+const DIALED = 50_000;
 
 /** The whole report of a list of `events` events, which were put into the log without a service: what it costs the memory, and who claims meanwhile. */
 export async function auditMemory({ events }) {
@@ -30,7 +32,7 @@ export async function auditMemory({ events }) {
   const made = makeHistory(path.join(dataDir, 'store'), { outdialId, customerId, events });
   service = await startService(dataDir, {}, PATIENCE_MS);
   try {
-    const list = await makeList(service.client, 10_000);
+    const list = await makeList(service.client, DIALED);
     const alone = await claims(service.client, list, (made) => made >= CLAIMS);
     const memory = watchMemory(service.pid);
     const before = await memory.now();
@@ -128,15 +130,15 @@ function newTarget(n) {
   };
 }
 
-/** Milliseconds of claims of 100, each released again, until it is enough. */
+/** Milliseconds of claims of 100, nobody of whom answers, until it is enough. */
 async function claims(client, outdialId, enough) {
   const milliseconds = [];
   while (!enough(milliseconds.length)) {
     const start = performance.now();
     const { result } = await client.post(`/v1.0/outdials/${outdialId}/leases`, { limit: 100 });
     milliseconds.push(performance.now() - start);
-    const attempts = result.map(({ attempt_id, target_id }) => ({ attempt_id, target_id }));
-    await client.post(`/v1.0/outdials/${outdialId}/leases/release`, { attempts });
+    const outcomes = result.map(({ attempt_id, target_id }) => ({ attempt_id, target_id, outcome: 'no_answer' }));
+    await client.post(`/v1.0/outdials/${outdialId}/outcomes`, { outcomes });
     await sleep(Math.max(0, start + PACE - performance.now()));
   }
   return milliseconds;
