@@ -16,7 +16,7 @@ export interface LinksPage {
   readonly previous: readonly number[];
 }
 
-/** Positions held at once: some 50 MB. The links of a longer log are gone through more than once. */
+/** Positions held at once: some 30 MB. The links of a longer log are gone through more than once. */
 const POSITIONS = 1_000_000;
 /** Of a page of links: some ten milliseconds. */
 const LINKS = 20_000;
@@ -100,18 +100,20 @@ function* batchesOf(streams: Iterable<readonly number[]>): Generator<readonly (r
 }
 
 /**
- * The positions of the streams that begin first, as many as may be held. Flat lists of numbers: a list for each stream would be copied by the collector twice, and
- * that took longer than all the rest.
+ * The positions of the streams that begin first, as many as may be held. Flat lists of numbers outside the heap: a list for each stream would be copied by the collector
+ * twice, and that took longer than all the rest.
  */
 class Links {
   /** Of the events that were taken, in the order of the log, some of them of streams that have been put off since: where, and of which stream, by the order they began. */
-  private positions: number[] = [];
-  private owners: number[] = [];
+  private positions = new Float64Array(LINKS);
+  private owners = new Int32Array(LINKS);
+  /** By event: 1 when another follows it. */
+  private followed = new Uint8Array(LINKS);
+  /** How many events have been taken. */
+  private taken = 0;
   /** By stream: how many events, and where its first is. */
-  private readonly lengths: number[] = [];
-  private readonly begins: number[] = [];
-  /** By event: whether another follows it. */
-  private followed: boolean[] = [];
+  private lengths = new Int32Array(LINKS);
+  private begins = new Float64Array(LINKS);
   /** Where the last event's predecessor was found: that of the next event often stands next to it, since lists are dialed in one order again and again. */
   private found = -1;
   private held = 0;
@@ -127,9 +129,15 @@ class Links {
   private takeOne(position: number, previous: number): void {
     const stream = previous === 0 ? this.begun(position) : this.follow(previous);
     if (stream === undefined || stream >= this.kept) return;
-    this.positions.push(position);
-    this.owners.push(stream);
-    this.followed.push(false);
+    if (this.taken === this.positions.length) {
+      this.positions = longer(this.positions, Float64Array);
+      this.owners = longer(this.owners, Int32Array);
+      this.followed = longer(this.followed, Uint8Array);
+    }
+    this.positions[this.taken] = position;
+    this.owners[this.taken] = stream;
+    this.followed[this.taken] = 0;
+    this.taken += 1;
     this.lengths[stream] = (this.lengths[stream] ?? 0) + 1;
     this.held += 1;
     while (this.held > this.room && this.kept > 1) this.putOff();
@@ -145,20 +153,20 @@ class Links {
     const [ordered, ends] = this.sorted();
     let start = 0;
     for (const end of ends) {
-      yield ordered.slice(start, end);
+      yield Array.from(ordered.subarray(start, end));
       start = end;
     }
   }
 
   /** The positions stream by stream, and where those of each end. */
-  private sorted(): readonly [ordered: readonly number[], ends: readonly number[]] {
-    const ends = new Array<number>(this.kept).fill(0);
-    const ordered = new Array<number>(this.held).fill(0);
+  private sorted(): readonly [ordered: Float64Array, ends: Int32Array] {
+    const ends = new Int32Array(this.kept);
+    const ordered = new Float64Array(this.held);
     for (let stream = 0, end = 0; stream < this.kept; stream += 1) {
       ends[stream] = end;
       end += this.lengths[stream] ?? 0;
     }
-    for (let n = 0; n < this.positions.length; n += 1) {
+    for (let n = 0; n < this.taken; n += 1) {
       const stream = this.owners[n] ?? 0;
       if (stream >= this.kept) continue;
       const end = ends[stream] ?? 0;
@@ -170,23 +178,28 @@ class Links {
 
   private begun(position: number): number | undefined {
     if (this.putOffFrom !== null) return undefined;
-    this.begins.push(position);
-    this.lengths.push(0);
+    if (this.kept === this.begins.length) {
+      this.begins = longer(this.begins, Float64Array);
+      this.lengths = longer(this.lengths, Int32Array);
+    }
+    this.begins[this.kept] = position;
+    this.lengths[this.kept] = 0;
     return this.kept++;
   }
 
   /** The stream whose newest event stands there; undefined when there is none, or another event follows it already. */
   private follow(previous: number): number | undefined {
-    const at = this.positions[this.found + 1] === previous ? this.found + 1 : this.find(previous);
-    if (this.positions[at] !== previous || this.followed[at] === true) return undefined;
+    const next = this.found + 1;
+    const at = next < this.taken && this.positions[next] === previous ? next : this.find(previous);
+    if (at === this.taken || this.positions[at] !== previous || this.followed[at] === 1) return undefined;
     this.found = at;
-    this.followed[at] = true;
+    this.followed[at] = 1;
     return this.owners[at];
   }
 
   /** Where a position stands among those that were taken, or would stand: they ascend. */
   private find(position: number): number {
-    let [from, to] = [0, this.positions.length];
+    let [from, to] = [0, this.taken];
     while (from < to) {
       const middle = (from + to) >>> 1;
       if ((this.positions[middle] ?? 0) < position) from = middle + 1;
@@ -199,16 +212,28 @@ class Links {
     this.kept -= 1;
     this.putOffFrom = this.begins[this.kept] ?? null;
     this.held -= this.lengths[this.kept] ?? 0;
-    if (this.positions.length > 2 * this.room) this.forget();
+    if (this.taken > 2 * this.room) this.forget();
   }
 
   /** Frees what was taken of streams that have been put off. */
   private forget(): void {
-    const { owners } = this;
-    const kept = (_: unknown, n: number): boolean => (owners[n] ?? 0) < this.kept;
-    this.positions = this.positions.filter(kept);
-    this.followed = this.followed.filter(kept);
-    this.owners = owners.filter(kept);
+    let left = 0;
+    for (let n = 0; n < this.taken; n += 1) {
+      const owner = this.owners[n] ?? 0;
+      if (owner >= this.kept) continue;
+      this.positions[left] = this.positions[n] ?? 0;
+      this.owners[left] = owner;
+      this.followed[left] = this.followed[n] ?? 0;
+      left += 1;
+    }
+    this.taken = left;
     this.found = -1;
   }
+}
+
+/** The same numbers, with room for as many again. */
+function longer<T extends Float64Array | Int32Array | Uint8Array>(numbers: T, Numbers: new (length: number) => T): T {
+  const room = new Numbers(2 * numbers.length);
+  room.set(numbers);
+  return room;
 }
