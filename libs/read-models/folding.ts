@@ -20,6 +20,12 @@ interface HeldDocument {
 
 const NOTHING: HeldDocument = { position: START, document: null, quarantine: null };
 
+/**
+ * `by position`: what a document has folded is known by its position. `by streams`: each stream is given once, whole, whatever positions others had; models that fold many
+ * streams into one document count, and do not mind their order.
+ */
+export type FoldOrder = 'by position' | 'by streams';
+
 /** A stream whose next event is not the one that follows what its document has folded: it has to be folded anew up to this event. */
 export interface Gap {
   readonly documentId: string;
@@ -70,10 +76,10 @@ export class Folding {
   }
 
   /** Folds facts by document, in the order of the log. Answers the streams that must be folded anew; nothing of them was folded. */
-  fold(facts: ReadonlyMap<string, readonly (Fact | UnreadableFact)[]>): readonly Gap[] {
+  fold(facts: ReadonlyMap<string, readonly (Fact | UnreadableFact)[]>, order: FoldOrder = 'by position'): readonly Gap[] {
     const gaps: Gap[] = [];
     for (const [id, run] of facts) {
-      const gap = this.foldDocument(id, run);
+      const gap = this.foldDocument(id, run, order);
       if (gap !== null) gaps.push(gap);
     }
     this.admitted.clear();
@@ -104,10 +110,14 @@ export class Folding {
     return this.found.splice(0);
   }
 
-  private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[]): Gap | null {
+  private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[], order: FoldOrder): Gap | null {
     const held = this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
     // What is quarantined stays as it is until it is folded anew as a whole.
     if (held.quarantine !== null) return null;
+    if (order === 'by streams' && this.projection.headOf === undefined) {
+      this.changed.set(id, { ...this.foldRun(held, run), position: latest(held.position, run) });
+      return null;
+    }
     const known = run.findIndex(({ position }) => position > held.position);
     if (known < 0) return null;
     const news = known === 0 ? run : run.slice(known);
@@ -159,6 +169,9 @@ export class Folding {
     return { position: fact.position, document: held.document, quarantine: JSON.stringify(mark) };
   }
 }
+
+const latest = (position: Position, facts: readonly (Fact | UnreadableFact)[]): Position =>
+  facts.reduce((last, fact) => (fact.position > last ? fact.position : last), position);
 
 const isReadable = (fact: Fact | UnreadableFact): fact is Fact => fact.event !== null;
 

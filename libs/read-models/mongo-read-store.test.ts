@@ -323,7 +323,7 @@ describe('When the server fails', () => {
         new Map(Array.from(documents, ([id, body]) => [id, JSON.parse(body) as unknown])),
       );
     }
-    expect(await writer.position()).toBe(log.head);
+    expect(await writer.position()).toBe(log.end);
   }
 
   function happen(round: number): void {
@@ -485,19 +485,19 @@ describe('When the server fails', () => {
     });
     const reached = async (generation: string): Promise<void> => {
       await until(
-        () => heard.includes(`${generation} ${log.head}`),
+        () => heard.includes(`${generation} ${log.end}`),
         () => heard.join(),
       );
     };
     await reached('g1');
-    expect(await reads.position()).toBe(log.head);
+    expect(await reads.position()).toBe(log.end);
     const name = await projector.rebuild();
     await server.away();
     happen(1);
     await server.back();
     await projector.promote(name);
     await reached(name);
-    expect(await reads.position()).toBe(log.head);
+    expect(await reads.position()).toBe(log.end);
     let names: readonly string[] = [];
     while (names.length !== 1) {
       names = (await projector.status()).map((status) => status.name);

@@ -130,7 +130,7 @@ export class TestLog implements ProjectionLog {
     return recorded;
   }
 
-  get head(): Position {
+  get end(): Position {
     return this.events.at(-1)?.position ?? START;
   }
 

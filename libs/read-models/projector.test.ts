@@ -68,7 +68,7 @@ describe('The projector', () => {
     log.add('t1');
     start();
     expect(await until(({ generation }) => generation !== null)).toEqual({
-      position: log.head,
+      position: log.end,
       generation: 'g1',
       caughtUp: true,
       quarantined: 0,
@@ -85,34 +85,34 @@ describe('The projector', () => {
     start();
     await until(({ generation }) => generation === 'g1');
     log.add('t1');
-    await reached(log.head);
+    await reached(log.end);
     expect(await target('t1')).toBeDefined();
   });
 
   test('goes on with the live generation after a restart', async () => {
     log.add('t1');
     start();
-    await reached(log.head);
+    await reached(log.end);
     await projector?.stop();
     heard = [];
     log.add('t2');
     start();
-    expect(await reached(log.head)).toMatchObject({ generation: 'g1' });
+    expect(await reached(log.end)).toMatchObject({ generation: 'g1' });
     expect(await target('t2')).toBeDefined();
   });
 
   test('rebuilds beside the live generation, which goes on meanwhile, and promotes when it is told to', async () => {
     log.add('t1');
     const running = start();
-    await reached(log.head);
+    await reached(log.end);
     expect(await running.rebuild()).toBe('g2');
     log.add('t2');
-    expect(await reached(log.head)).toMatchObject({ generation: 'g1' });
+    expect(await reached(log.end)).toMatchObject({ generation: 'g1' });
     await running.promote('g2');
-    expect(heard.at(-1)).toMatchObject({ generation: 'g2', position: log.head });
+    expect(heard.at(-1)).toMatchObject({ generation: 'g2', position: log.end });
     expect([await target('t1'), await target('t2')]).toEqual([log.targets.get('t1'), log.targets.get('t2')]);
     log.add('t3');
-    expect(await reached(log.head)).toMatchObject({ generation: 'g2' });
+    expect(await reached(log.end)).toMatchObject({ generation: 'g2' });
   });
 
   test('the old generation is removed after the switch', async () => {
@@ -144,11 +144,11 @@ describe('The projector', () => {
     await projector?.stop();
     heard = [];
     const readsOfOlder = openSqliteReadStore({ directory, projections: older });
-    expect(await readsOfOlder.position()).toBe(log.head);
+    expect(await readsOfOlder.position()).toBe(log.end);
     expect(await reads.position()).toBe(START);
     start();
-    expect(await until(({ generation }) => generation !== null)).toMatchObject({ generation: 'g2', position: log.head });
-    expect(await reads.position()).toBe(log.head);
+    expect(await until(({ generation }) => generation !== null)).toMatchObject({ generation: 'g2', position: log.end });
+    expect(await reads.position()).toBe(log.end);
     await readsOfOlder.close();
   });
 
@@ -182,7 +182,7 @@ describe('The projector', () => {
   test('an event of a newer release stops it, and it says why', async () => {
     log.add('t1');
     start();
-    await reached(log.head);
+    await reached(log.end);
     log.appendRaw(streamOf.target('o1', 't1'), { type: 'TargetTeleported', data: '{}', metadata: '{"tm":1,"v":1}' });
     const { stopped, position } = await until((progress) => progress.stopped !== undefined);
     expect(stopped).toContain('TargetTeleported');
@@ -223,7 +223,7 @@ describe('Quarantined documents', () => {
     log.add('t1');
     start({ projections: broken });
     log.target('t1', { type: 'CancelTarget', now: T0 + 1, reason: '' });
-    await reached(log.head);
+    await reached(log.end);
     expect(heard.at(-1)).toMatchObject({ quarantined: 1 });
   });
 
@@ -231,16 +231,16 @@ describe('Quarantined documents', () => {
     log.add('t1');
     log.target('t1', { type: 'CancelTarget', now: T0 + 1, reason: '' });
     start({ projections: broken });
-    await reached(log.head);
+    await reached(log.end);
     await projector?.stop();
     heard = [];
     const running = start();
-    expect(await reached(log.head)).toMatchObject({ quarantined: 1 });
+    expect(await reached(log.end)).toMatchObject({ quarantined: 1 });
     await expect(target('t1')).rejects.toThrow('cannot fold that');
     expect(await running.retry()).toEqual([]);
     expect(await target('t1')).toEqual(log.targets.get('t1'));
     log.target('t1', { type: 'RemoveTarget', now: T0 + 2 });
-    expect(await until(({ position, quarantined }) => position === log.head && quarantined === 0)).toBeDefined();
+    expect(await until(({ position, quarantined }) => position === log.end && quarantined === 0)).toBeDefined();
     expect(await target('t1')).toEqual(log.targets.get('t1'));
   });
 
@@ -248,7 +248,7 @@ describe('Quarantined documents', () => {
     log.add('t1');
     log.appendRaw(streamOf.target('o1', 't1'), { type: 'TargetCanceled', data: '{', metadata: '{"tm":1,"v":1}' });
     const running = start();
-    await reached(log.head);
+    await reached(log.end);
     expect((await running.retry()).map(({ collection, id }) => [collection, id])).toEqual([
       ['targets', 't1'],
       ['progress', 'o1'],

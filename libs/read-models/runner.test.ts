@@ -1,10 +1,11 @@
+import fc from 'fast-check';
 import { decodeEvent, streamOf, UnknownEventType, type Target } from '#dialing';
-import { START, type EventBatch } from '#event-store';
+import { START, type EventBatch, type StreamsBatch } from '#event-store';
 import { DocumentQuarantined } from './documents';
 import { getOutdial } from './outdials';
 import { getProgress } from './progress';
 import { versionsOf, type AnyProjection } from './projection';
-import { openRig, positionOf, T0, TestLog, type Rig } from './projection.contract';
+import { live, openRig, positionOf, steps, T0, TestLog, type Rig } from './projection.contract';
 import { READ_MODELS } from './read-models';
 import type { GenerationWriter, WriteBatch } from './read-store';
 import type { ProjectionLog } from './runner';
@@ -50,9 +51,9 @@ describe('Following the log', () => {
     log.add('t1');
     const { end, commits } = await rig.catchUp();
     expect(end).toEqual({ reason: 'stopped' });
-    expect(commits.at(-1)).toMatchObject({ position: log.head, caughtUp: true });
+    expect(commits.at(-1)).toMatchObject({ position: log.end, caughtUp: true });
     expect(await target('t1')).toEqual(log.targets.get('t1'));
-    expect(await rig.reads.position()).toBe(log.head);
+    expect(await rig.reads.position()).toBe(log.end);
   });
 
   test('it goes on where it stopped', async () => {
@@ -107,7 +108,7 @@ describe('Following the log', () => {
     log.add('t1');
     const { end } = await rig.catchUp();
     expect(end).toEqual({ reason: 'stopped' });
-    expect(await rig.reads.position()).toBe(log.head);
+    expect(await rig.reads.position()).toBe(log.end);
   });
 });
 
@@ -191,7 +192,7 @@ describe('A store that fails', () => {
     };
     const { end } = await rig.catchUp({ writer: overriding(writer, { commit }) });
     expect(end).toEqual({ reason: 'stopped' });
-    expect(await rig.reads.position()).toBe(log.head);
+    expect(await rig.reads.position()).toBe(log.end);
   });
 
   test('when another owner has moved the checkpoint, it stops and says so', async () => {
@@ -375,3 +376,123 @@ test('the error that stops it is the codec’s own', () => {
 function fail(): never {
   throw new Error('The log is empty.');
 }
+
+describe('Building from nothing, stream by stream', () => {
+  /** The log as one that can tell its streams, two at a time; `told` sees each batch before it is given. */
+  const streamed = (of: TestLog, told: (batch: StreamsBatch, n: number) => StreamsBatch = (batch) => batch): ProjectionLog => ({
+    subscribe: (after, signal) => of.subscribe(after, signal),
+    readStream: (stream) => of.readStream(stream),
+    head: async () => of.end,
+    async *readStreams(_, upTo) {
+      const events = of.events.filter(({ position }) => position <= upTo);
+      const names = [...new Set(events.map(({ stream }) => stream))];
+      for (let n = 0; 2 * n < names.length; n += 1) {
+        const streams = names
+          .slice(2 * n, 2 * n + 2)
+          .map((stream) => ({ stream, events: events.filter((event) => event.stream === stream) }));
+        yield told({ at: n, streams, scanned: n === 0 ? events.length : 0 }, n);
+      }
+    },
+  });
+  /** Every document that a log can have made: of its targets, and of its outdials' progress. */
+  const documents = async (of: Rig, ids: readonly string[]): Promise<unknown> => {
+    const writer = await of.writer();
+    const all = [writer.position(), writer.load('targets', ids), writer.load('progress', ['o1', 'o2'])];
+    return Promise.all(all).finally(() => writer.close());
+  };
+  const inOrder = async (of: TestLog): Promise<unknown> => {
+    const other = await openRig(of);
+    await other.catchUp();
+    return documents(other, [...of.targets.keys()]).finally(() => other.close());
+  };
+  const lived = (): void => {
+    for (let i = 0; i < 9; i += 1) log.add(`t${i}`, { outdialId: i % 2 === 0 ? 'o1' : 'o2' });
+    for (let i = 0; i < 9; i += 1) cancel(`t${i}`, T0 + i);
+  };
+  const built = (): Promise<unknown> => documents(rig, [...log.targets.keys()]);
+
+  test('makes the very documents that the order of the log makes', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, steps, async (one, other) => {
+        const both = new TestLog();
+        live(both, one, 'o1');
+        live(both, other, 'o2');
+        const byStreams = await openRig(both);
+        try {
+          await byStreams.catchUp({ log: streamed(both), limits: { finishedDocuments: 2 } });
+          expect(await documents(byStreams, [...both.targets.keys()])).toEqual(await inOrder(both));
+        } finally {
+          await byStreams.close();
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('writes each document once, some at a time, and moves the checkpoint with the last', async () => {
+    lived();
+    const { commits } = await rig.catchUp({ log: streamed(log), limits: { finishedDocuments: 4 } });
+    expect(commits.map(({ documents: written, position }) => [written, position])).toEqual([
+      [4, START],
+      [4, START],
+      [3, log.end],
+      [0, log.end],
+    ]);
+  });
+
+  test('a stream that goes on meanwhile is taken up to where the build ends, and then followed', async () => {
+    lived();
+    const goingOn = streamed(log, (batch, n) => {
+      if (n !== 0) return batch;
+      log.target('t0', { type: 'RemoveTarget', now: T0 + 100 });
+      return { ...batch, streams: batch.streams.map((one, at) => (at === 0 ? { ...one, events: [] } : one)) };
+    });
+    await rig.catchUp({ log: goingOn });
+    expect((await target('t0'))?.tmDelete).not.toBeNull();
+    expect(await built()).toEqual(await inOrder(log));
+  });
+
+  test.each([
+    ['whose streams do not bring all its events', (batch: StreamsBatch) => ({ ...batch, streams: batch.streams.slice(0, 1) })],
+    [
+      'that is away meanwhile',
+      (batch: StreamsBatch, n: number) => {
+        if (n === 2) throw new Error('away');
+        return batch;
+      },
+    ],
+  ])('a log %s is built in its own order', async (_, told) => {
+    lived();
+    const warnings: string[] = [];
+    const logger = {
+      info: () => undefined,
+      warn: (_fields: object, message: string) => void warnings.push(message),
+      error: () => undefined,
+    };
+    await rig.catchUp({ log: streamed(log, told), logger, limits: { finishedDocuments: 2 } });
+    expect(warnings).toEqual(['could not build stream by stream: building in the order of the log']);
+    expect(await built()).toEqual(await inOrder(log));
+  });
+
+  test('one that was interrupted begins again, and counts nothing twice', async () => {
+    lived();
+    const stop = new AbortController();
+    const cut = await rig.catchUp({
+      log: streamed(log),
+      limits: { finishedDocuments: 2 },
+      signal: stop.signal,
+      onCommitted: () => stop.abort(),
+    });
+    expect(cut.end).toEqual({ reason: 'stopped' });
+    expect(await rig.reads.position()).toBe(START);
+    await rig.catchUp({ log: streamed(log) });
+    expect(await built()).toEqual(await inOrder(log));
+  });
+
+  test('an event of a newer release ends it', async () => {
+    lived();
+    log.appendRaw(streamOf.target('o1', 't0'), { type: 'TargetTeleported', data: '{}', metadata: '{"tm":1,"v":1}' });
+    const { end } = await rig.catchUp({ log: streamed(log) });
+    expect(end).toEqual({ reason: 'unknown-event-type', type: 'TargetTeleported', position: log.end });
+  });
+});

@@ -1,10 +1,10 @@
-import { START, type EventBatch, type Position, type RecordedEvent } from '#event-store';
-import { byDocument, Folding, type Decode, type UnreadableFact } from './folding';
+import { START, type EventBatch, type EventStore, type Position, type RecordedEvent } from '#event-store';
+import { byDocument, Folding, type Decode, type FoldOrder, type UnreadableFact } from './folding';
 import type { AnyProjection, Fact } from './projection';
 import type { GenerationWriter, Quarantine, StoredDocument } from './read-store';
 
 /** The part of the event store that projections follow. */
-export interface ProjectionLog {
+export interface ProjectionLog extends Partial<Pick<EventStore, 'readStreams' | 'head'>> {
   subscribe(after: Position, signal: AbortSignal): AsyncIterable<EventBatch>;
   readStream(stream: string): Promise<readonly RecordedEvent[]>;
 }
@@ -55,8 +55,10 @@ export interface RunnerLimits {
   readonly firstEvents: number;
   readonly mostWhileRead: number;
   readonly mostEvents: number;
-  /** Documents changed before a commit, roughly. Together they bound the memory of a rebuild: 100,000 targets of three attempts are 300 MB. */
+  /** Documents changed before a commit, roughly. Together they bound the memory of a rebuild in the order of the log: 100,000 targets of three attempts are 300 MB. */
   readonly mostDocuments: number;
+  /** Documents written at a time while a generation is built stream by stream: each is finished by then, so nothing is gained by holding more. */
+  readonly finishedDocuments: number;
   /** Unchanged documents kept, for each projection. */
   readonly cachedDocuments: number;
 }
@@ -66,6 +68,7 @@ const LIMITS: RunnerLimits = {
   mostWhileRead: 16_000,
   mostEvents: 500_000,
   mostDocuments: 100_000,
+  finishedDocuments: 10_000,
   cachedDocuments: 10_000,
 };
 
@@ -101,8 +104,11 @@ class NewerEvent extends Error {
 export const newerRelease = (type: string, position: Position): string =>
   `The event ${type} at ${position} was written by a newer release: run that release, or a newer one.`;
 
+/** The log's streams do not add up to its events: only its own order shows all of them. */
+class DamagedLog extends Error {}
+
 class Run {
-  private readonly foldings: readonly Folding[];
+  private foldings: readonly Folding[] = [];
   private readonly limits: RunnerLimits;
   /** The stored checkpoint, and what has been folded since. */
   private committed: Position = START;
@@ -113,14 +119,21 @@ class Run {
   constructor(private readonly options: RunnerOptions) {
     this.limits = { ...LIMITS, ...options.limits };
     this.mostEvents = this.limits.firstEvents;
-    this.foldings = options.projections.map((projection) => new Folding(projection, this.limits.cachedDocuments));
+    this.forget();
+  }
+
+  private forget(): void {
+    this.foldings = this.options.projections.map((projection) => new Folding(projection, this.limits.cachedDocuments));
   }
 
   async follow(): Promise<RunEnd> {
     const { log, signal, writer } = this.options;
     this.committed = await this.persist('read the checkpoint', () => writer.position());
     this.folded = this.committed;
-    if (this.committed === START) this.mostEvents = this.limits.mostEvents;
+    if (this.committed === START) {
+      this.mostEvents = this.limits.mostEvents;
+      await this.buildByStreams();
+    }
     for (let failures = 0; ;) {
       try {
         // What was folded and not committed is still there: the log is taken up again behind it.
@@ -137,6 +150,52 @@ class Run {
     }
   }
 
+  /**
+   * A build from nothing, where the log can tell its streams one after the other: each document is folded in one go and written once. In the log's own order a document is
+   * met again and again, a hundred thousand others in between, and either held all the while or read back. What cannot be built like this (a store that is away, a
+   * damaged log) is built in the log's order, which goes on where this has ended.
+   */
+  private async buildByStreams(): Promise<void> {
+    const { log, logger, signal } = this.options;
+    if (log.readStreams === undefined || log.head === undefined) return;
+    try {
+      const upTo = await log.head();
+      let [scanned, events] = [0, 0];
+      for await (const batch of log.readStreams(null, upTo)) {
+        if (signal.aborted) throw new Stopped();
+        const brought = await Promise.all(batch.streams.map((one) => this.wholeStream(one, upTo)));
+        await this.fold(brought.flat(), 'by streams');
+        scanned += batch.scanned;
+        const news = brought.reduce((total, { length }) => total + length, 0);
+        events += news;
+        this.events += news;
+        if (this.finished.reduce((total, { pending }) => total + pending, 0) >= this.limits.finishedDocuments)
+          await this.commit(this.finished, false);
+      }
+      if (events !== scanned) throw new DamagedLog('The streams of the log do not bring all of its events.');
+      this.folded = upTo;
+      await this.commit(this.foldings, false);
+    } catch (error) {
+      if (error instanceof Stopped || error instanceof OwnershipLost || error instanceof NewerEvent) throw error;
+      logger.warn({ err: error }, 'could not build stream by stream: building in the order of the log');
+      this.events = 0;
+      this.forget();
+    }
+  }
+
+  private async wholeStream(
+    { stream, events }: { readonly stream: string; readonly events: readonly RecordedEvent[] },
+    upTo: Position,
+  ): Promise<readonly RecordedEvent[]> {
+    // Without events the store's index has it otherwise: it has gone on since, as a rule.
+    return events.length > 0 ? events : (await this.options.log.readStream(stream)).filter(({ position }) => position <= upTo);
+  }
+
+  /** Of models whose documents fold one stream each. The others are finished with the last stream, and begin anew when a build is interrupted. */
+  private get finished(): readonly Folding[] {
+    return this.foldings.filter(({ projection }) => projection.headOf !== undefined);
+  }
+
   private async take(batch: EventBatch): Promise<void> {
     if (this.options.signal.aborted) throw new Stopped();
     await this.fold(batch.events);
@@ -144,7 +203,7 @@ class Run {
     this.events += batch.events.length;
     const documents = this.foldings.reduce((total, folding) => total + folding.pending, 0);
     if (!batch.caughtUp && this.events < this.mostEvents && documents < this.limits.mostDocuments) return;
-    await this.commit(batch.caughtUp);
+    await this.commit(this.foldings, batch.caughtUp);
     this.mostEvents = batch.caughtUp ? this.limits.firstEvents : this.afterLag(this.mostEvents);
   }
 
@@ -154,7 +213,7 @@ class Run {
     return events >= mostEvents ? mostEvents : Math.min(2 * events, mostWhileRead, mostEvents);
   }
 
-  private async fold(events: readonly RecordedEvent[]): Promise<void> {
+  private async fold(events: readonly RecordedEvent[], order: FoldOrder = 'by position'): Promise<void> {
     const facts = this.decodeAll(events);
     for (const folding of this.foldings) {
       const { projection } = folding;
@@ -165,7 +224,7 @@ class Run {
       if (missing.length > 0) {
         folding.admit(await this.persist('load documents', () => this.options.writer.load(projection.schema.name, missing)));
       }
-      for (const { documentId, fact } of folding.fold(groups)) {
+      for (const { documentId, fact } of folding.fold(groups, order)) {
         const { stream, revision } = fact;
         this.options.logger.warn(
           { stream, revision, projection: projection.name },
@@ -198,10 +257,10 @@ class Run {
     });
   }
 
-  private async commit(caughtUp: boolean): Promise<void> {
+  private async commit(foldings: readonly Folding[], caughtUp: boolean): Promise<void> {
     const { writer, onCommitted, logger } = this.options;
     const documents = new Map<string, readonly StoredDocument[]>();
-    for (const folding of this.foldings) {
+    for (const folding of foldings) {
       if (folding.pending > 0) documents.set(folding.projection.schema.name, folding.documents());
     }
     const checkpoint = { from: this.committed, to: this.folded };
@@ -215,7 +274,7 @@ class Run {
       });
       if (!written) throw new OwnershipLost();
     }
-    const quarantined = this.foldings.flatMap((folding) => folding.committed());
+    const quarantined = foldings.flatMap((folding) => folding.committed());
     for (const mark of quarantined) logger.error(mark, 'an event could not be folded: its document is quarantined');
     const commit: Commit = {
       position: checkpoint.to,

@@ -85,7 +85,7 @@ describe('The targets of an outdial', () => {
     test('a window says which events it reflects', async () => {
       log.add('t1');
       await rig.catchUp();
-      expect((await callableWindow(rig.reads, { outdialId: 'o1', priority: 0, limit: 10 })).position).toBe(log.head);
+      expect((await callableWindow(rig.reads, { outdialId: 'o1', priority: 0, limit: 10 })).position).toBe(log.end);
     });
 
     test('targets that are being dialed, done or deleted are not in it', async () => {
