@@ -12,6 +12,7 @@ WORKDIR /app
 COPY --from=build /src/package.json ./
 COPY --from=build /src/node_modules ./node_modules
 COPY --from=build /src/dist ./dist
+COPY --from=build /src/scripts/node-flags.js ./scripts/
 RUN install -d -o node -g node -m 700 /data
 USER node
 VOLUME /data
@@ -19,4 +20,4 @@ EXPOSE 3000
 # SIGTERM reaches the service itself: it answers what it has taken, then ends.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # A gateway; a worker is `node dist/apps/worker/src/main.js`.
-CMD ["node", "dist/apps/gateway/src/main.js"]
+CMD ["sh", "-c", "exec node $(node scripts/node-flags.js) dist/apps/gateway/src/main.js"]

@@ -2,11 +2,14 @@
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** Has `script`, of this folder, do a task. Rejects with what it failed with. */
+const { nodeFlags } = createRequire(import.meta.url)('../scripts/node-flags.js');
+
+/** Has `script`, of this folder, do a task, under the flags that the service has. Rejects with what it failed with. */
 export async function runIn(script, task) {
-  const child = fork(path.join(import.meta.dirname, script), { execArgv: [] });
+  const child = fork(path.join(import.meta.dirname, script), { execArgv: nodeFlags });
   const ended = once(child, 'exit').then(([code, signal]) => [{ error: `${script} ended with ${code ?? signal}` }]);
   child.send(task);
   const [message] = await Promise.race([once(child, 'message'), ended]);

@@ -17,6 +17,7 @@ import { attemptNumber, targetOf, TRIES } from './work.mjs';
 
 const built = (file) => createRequire(import.meta.url)(path.join(import.meta.dirname, '../dist', file));
 const { startEngine } = built('apps/gateway/src/engine/engine.js');
+const { keepHeapsSmall } = built('apps/gateway/src/process.js');
 const { readTarget } = built('apps/gateway/src/dto/target.dto.js');
 const { ClaimTargets, CreateOutdial, CreateOutplan, GetProgress, ImportTargets, RecordOutcomes } = built('libs/application/index.js');
 const { DEFAULT_POLICY, NO_ID } = built('libs/dialing/index.js');
@@ -113,6 +114,7 @@ async function progressWhen(engine, outdialId, holds) {
   }
 }
 
+keepHeapsSmall();
 serveTask(async ({ targets, dials, dialers, batch }) => {
   const engine = await openEngine(temporaryFolder('bench'));
   const outdialId = await makeOutdial(engine);

@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { removeFolder, temporaryFolder } from './temporary.mjs';
 import { OUTPLAN, targetOf } from './work.mjs';
+
+const { nodeFlags } = createRequire(import.meta.url)('../scripts/node-flags.js');
 
 const GATEWAY = path.join(import.meta.dirname, '../dist/apps/gateway/src/main.js');
 const PASSWORD = 'a bench needs no secret';
@@ -54,12 +57,12 @@ export function clientAt(url, token, connections = 1) {
 }
 
 /**
- * The built gateway as a process of its own, on an empty data directory or on one that another service has left; its first user logged in. `variables`: of its
+ * The built gateway as a process of its own, as `npm start` starts it, on an empty data directory or on one that another service has left; its first user logged in. `variables`: of its
  * environment, where it has stores elsewhere.
  */
 export async function startService(kept, variables = {}, patience = PATIENCE_MS) {
   const dataDir = kept ?? temporaryFolder('bench');
-  const child = spawn(process.execPath, [...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
+  const child = spawn(process.execPath, [...nodeFlags, ...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
     env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -5,21 +5,20 @@ import { hash } from 'node:crypto';
  * attempt, and one call of the one-shot hash costs a quarter of that package's.
  */
 export function derivedId(namespace: string, name: string): string {
-  const digest = hash('sha1', Buffer.concat([bytesOf(namespace), Buffer.from(name)]), 'buffer');
-  digest.writeUInt8((digest.readUInt8(6) & 0x0f) | 0x50, 6);
-  digest.writeUInt8((digest.readUInt8(8) & 0x3f) | 0x80, 8);
-  const hex = digest.toString('hex', 0, 16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}
-
-let lastNamespace = '';
-let lastBytes: Buffer = Buffer.alloc(16);
-
-/** All ids of one command share its namespace. */
-function bytesOf(namespace: string): Buffer {
   if (namespace !== lastNamespace) {
     lastNamespace = namespace;
-    lastBytes = Buffer.from(namespace.replaceAll('-', ''), 'hex');
+    text.write(namespace.replaceAll('-', ''), 'hex');
   }
-  return lastBytes;
+  // Its length in UTF-8 is at most three times this.
+  if (text.length < NAMESPACE + 3 * name.length) text = Buffer.concat([text, Buffer.alloc(3 * name.length)]);
+  const hex = hash('sha1', text.subarray(0, NAMESPACE + text.write(name, NAMESPACE)), 'hex');
+  const variant = VARIANTS[Number.parseInt(hex.charAt(16), 16) & 3] ?? '8';
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
+
+const NAMESPACE = 16;
+const VARIANTS = ['8', '9', 'a', 'b'];
+
+/** What is hashed: the namespace's bytes, then the name. All ids of one command share its namespace. */
+let text = Buffer.alloc(512);
+let lastNamespace = '';

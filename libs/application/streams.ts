@@ -99,8 +99,8 @@ const NOT_KNOWN = 'The event store did not answer in time; whether the change wa
 
 /** A conflict is decided again on the newer state; this many in a row means that something is wrong with the store, not with the caller. */
 const ROUNDS = 25;
-/** States of streams most recently used: what a dialer claims it soon reports on. About 2 kB each. */
-const REMEMBERED = 20_000;
+/** States of streams most recently used: what a dialer claims it soon reports on. Some kilobytes each: with twice as many, an import beside claims held 100 MB more. */
+const REMEMBERED = 10_000;
 
 /**
  * The shell around the deciders: loads states, lets commands decide, appends what they decided at the revision they decided on, and decides again

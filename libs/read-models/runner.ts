@@ -69,7 +69,7 @@ const LIMITS: RunnerLimits = {
   mostEvents: 500_000,
   mostDocuments: 100_000,
   finishedDocuments: 10_000,
-  cachedDocuments: 10_000,
+  cachedDocuments: 2_000,
 };
 
 /**
