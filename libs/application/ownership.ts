@@ -1,5 +1,6 @@
 import type { StateStore } from '#event-store';
 import type { Log, Scheduler } from './engine';
+import { Rounds } from './rounds';
 
 /**
  * Work that one process does at a time, of many that could: folding the read models, expiring leases, delivering webhooks. Who does it is a record in the state
@@ -62,6 +63,7 @@ export interface OwnershipPorts {
 /** Competes for one piece of work for as long as the process runs. */
 export class Ownership {
   private readonly key: string;
+  private readonly rounds: Rounds;
   private running = false;
   private epoch = 0;
   /** Of the record, when it was last seen or written. */
@@ -69,10 +71,7 @@ export class Ownership {
   private record: OwnerRecord = { owner: null, epoch: 0, beat: 0, report: null };
   private still = 0;
   private holdOff = 0;
-  private stopped = false;
-  private cancelTick: () => void = () => undefined;
   private cancelStepDown: () => void = () => undefined;
-  private round: Promise<void> = Promise.resolve();
   private ending: Promise<void> = Promise.resolve();
 
   constructor(
@@ -81,6 +80,7 @@ export class Ownership {
     private readonly work: OwnedWork,
   ) {
     this.key = `${OWNER_PREFIX}${work.name}`;
+    this.rounds = new Rounds(ports.scheduler, BEAT_MILLIS, () => this.look());
   }
 
   get name(): string {
@@ -102,30 +102,20 @@ export class Ownership {
   }
 
   start(): void {
-    this.round = this.look();
-    void this.round.finally(() => this.tick());
+    void this.rounds.start();
   }
 
   /** Gives it back, so that another can begin at once. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.cancelTick();
-    await this.round;
+    await this.rounds.stop();
     if (this.running) await this.giveBack('this process ends');
   }
 
   /** The work cannot be done here: another process may try. */
   async resign(reason: string): Promise<void> {
     this.holdOff = RESIGNED_LOOKS;
-    this.round = this.round.then(() => (this.running ? this.giveBack(reason) : undefined));
-    await this.round;
-  }
-
-  private tick(): void {
-    if (this.stopped) return;
-    this.cancelTick = this.ports.scheduler.after(BEAT_MILLIS, () => {
-      this.round = this.look();
-      void this.round.finally(() => this.tick());
+    await this.rounds.between(async () => {
+      if (this.running) await this.giveBack(reason);
     });
   }
 
@@ -158,7 +148,7 @@ export class Ownership {
     this.still = found === null || this.version !== before ? 0 : this.still + 1;
     // Its own name there: it stepped down, and nobody came.
     const free = found === null || found.owner === null || found.owner === this.me;
-    if (this.stopped || (free ? this.holdOff > 0 : this.still < STILL_LOOKS + this.holdOff)) return;
+    if (this.rounds.ended || (free ? this.holdOff > 0 : this.still < STILL_LOOKS + this.holdOff)) return;
     const next: OwnerRecord = { owner: this.me, epoch: (found?.epoch ?? 0) + 1, beat: 0, report: null };
     if (await this.put(next)) await this.begin(next.epoch, found);
   }

@@ -2,6 +2,7 @@ import type { StateStore } from '#event-store';
 import type { Log, Scheduler } from './engine';
 import { BEAT_MILLIS, OWNER_PREFIX, STILL_LOOKS } from './ownership';
 import type { OwnerRecord } from './ownership';
+import { Rounds } from './rounds';
 
 /** First digits of a target's id: the buckets that gateways share an outdial's targets by. */
 export const DIGITS: readonly string[] = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
@@ -45,9 +46,7 @@ const ALONE: Share = { own: DIGITS.join('') };
 export class Presence {
   private watched = new Map<string, Watched>();
   private beats = 0;
-  private stopped = false;
-  private cancelTick: () => void = () => undefined;
-  private round: Promise<void> = Promise.resolve();
+  private readonly rounds: Rounds;
   private current: Share = ALONE;
 
   /** `me` null: only looks. */
@@ -55,7 +54,9 @@ export class Presence {
     private readonly ports: PresencePorts,
     private readonly me: { readonly id: string; readonly versions: Versions } | null,
     private readonly onShare: (share: Share) => void = () => undefined,
-  ) {}
+  ) {
+    this.rounds = new Rounds(ports.scheduler, BEAT_MILLIS, () => this.look());
+  }
 
   get share(): Share {
     return this.current;
@@ -80,24 +81,13 @@ export class Presence {
   }
 
   /** Resolves after the first look. Never rejects: a store that is away is looked at again. */
-  async start(): Promise<void> {
-    await this.look();
-    this.tick();
+  start(): Promise<void> {
+    return this.rounds.start();
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.cancelTick();
-    await this.round;
+    await this.rounds.stop();
     if (this.me !== null) await this.ports.state.delete(`${GATEWAY_PREFIX}${this.me.id}`).catch(() => undefined);
-  }
-
-  private tick(): void {
-    if (this.stopped) return;
-    this.cancelTick = this.ports.scheduler.after(BEAT_MILLIS, () => {
-      this.round = this.look();
-      void this.round.finally(() => this.tick());
-    });
   }
 
   private async look(): Promise<void> {
