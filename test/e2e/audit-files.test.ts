@@ -123,7 +123,11 @@ describe('what somebody does to the files is found', () => {
         .map(String)
         .find((name) => name.includes('read') && name.endsWith('.db')) ?? '';
     const db = new Database(path.join(store, file));
-    db.exec(`UPDATE targets SET body = replace(body, 'name ', 'NAME ') WHERE id = '${target}'`);
+    // The first target of that list has a name of another kind.
+    const { changes } = db
+      .prepare(`UPDATE targets SET body = replace(replace(body, 'name ', 'NAME '), '=cmd', '=CMD') WHERE id = ?`)
+      .run(target);
+    expect(changes).toBe(1);
     db.close();
     await service.start();
     const { consistent, differences, chain } = await verify(api, outdial);
