@@ -40,10 +40,19 @@ module.exports = {
     {
       name: 'front-door-only',
       comment:
-        'A lib is used through its index.ts, so that what it shows is one list. Contract suites are for whoever writes an adapter. The audit has a door of its own: its thread starts without the framework.',
+        'A lib is used through its index.ts, so that what it shows is one list. Contract suites are for whoever writes an adapter. The audit, and what a replay needs of the domain, have doors of their own: a report’s threads start without the framework and without the libraries that read what callers send.',
       severity: 'error',
       from: { path: '^(?:libs|apps|test|bench)/([^/]+)/' },
-      to: { path: '^libs/[^/]+/', pathNot: ['^libs/$1/', '^libs/[^/]+/index[.]ts$', '^libs/application/audit[.]ts$', '[.]contract[.]ts$'] },
+      to: {
+        path: '^libs/[^/]+/',
+        pathNot: [
+          '^libs/$1/',
+          '^libs/[^/]+/index[.]ts$',
+          '^libs/application/audit(-verify)?[.]ts$',
+          '^libs/dialing/replay[.]ts$',
+          '[.]contract[.]ts$',
+        ],
+      },
     },
     {
       name: 'no-nest-below-the-application',
