@@ -55,6 +55,15 @@ describe('What goes wrong with MongoDB', () => {
     expect(await thrown(() => connection.collection('things').insertOne({}))).toBeInstanceOf(StoreUnavailable);
   });
 
+  test('with its socket, which the driver tells as Node does, is unavailable, too; what is wrong elsewhere is not', async () => {
+    const ended = Object.assign(new Error('This socket has been ended by the other party'), { code: 'EPIPE' });
+    expect(await thrown(() => Promise.reject(ended))).toBeInstanceOf(StoreUnavailable);
+    const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    expect(await thrown(() => Promise.reject(full))).toBe(full);
+    const defect = new TypeError('undefined is not a function');
+    expect(await thrown(() => Promise.reject(defect))).toBe(defect);
+  });
+
   test('with the question is a mistake, which no second try would mend', async () => {
     await connection.collection('things').insertOne({ name: 'secret' });
     const error = await thrown(() => connection.collection('things').find({}, { hint: 'missing' }).toArray());

@@ -1,5 +1,5 @@
 import type * as Driver from 'mongodb';
-import type { Collection, Document, MongoClient, MongoError } from 'mongodb';
+import type { Collection, Document, MongoClient } from 'mongodb';
 import { StoreUnavailable } from './event-store';
 
 /** The driver is loaded only where there is a server: it takes longer than the rest of a thread's start. */
@@ -21,6 +21,18 @@ const SOCKET_MS = 10_000;
  * BSONObjectTooLarge, unknown field.
  */
 const MISTAKES: ReadonlySet<unknown> = new Set([2, 9, 14, 52, 66, 67, 73, 85, 86, 291, 10334, 40415]);
+
+/** The driver writes to a socket that the server has just ended: what Node says of it comes through as it is. */
+const OF_THE_SOCKET: ReadonlySet<unknown> = new Set([
+  'EPIPE',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'ENOTCONN',
+  'ETIMEDOUT',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+  'ERR_STREAM_PREMATURE_CLOSE',
+]);
 
 /** A client of one deployment: reads and writes by majority, from and to the primary. */
 export class MongoConnection {
@@ -106,7 +118,8 @@ function databaseOf(url: string): string {
   return path === '' ? 'outdial' : decodeURIComponent(path);
 }
 
-const mayPass = (error: unknown): error is MongoError =>
-  error instanceof mongoDriver().MongoError &&
-  !(error instanceof mongoDriver().MongoInvalidArgumentError) &&
-  !(error instanceof mongoDriver().MongoServerError && MISTAKES.has(error.code));
+function mayPass(error: unknown): error is Error {
+  const { MongoError, MongoInvalidArgumentError, MongoServerError } = mongoDriver();
+  if (!(error instanceof MongoError)) return error instanceof Error && 'code' in error && OF_THE_SOCKET.has(error.code);
+  return !(error instanceof MongoInvalidArgumentError) && !(error instanceof MongoServerError && MISTAKES.has(error.code));
+}
