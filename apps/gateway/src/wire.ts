@@ -121,30 +121,14 @@ export const attemptWire = (attempt: Attempt, target: Pick<Target, 'id' | 'outdi
   late: attempt.late,
 });
 
-/** As attemptWire, in one literal: a spread followed by new members takes longer than all the rest, and a claim has a thousand of them. */
-export const leaseWire = ({ attempt, target }: Lease) => ({
-  attempt_id: attempt.attemptId,
-  outdial_id: target.outdialId,
-  target_id: target.id,
-  destination_index: attempt.destinationIndex,
-  destination: addressWire(attempt.destination),
-  try_count: attempt.tryCount,
-  try_count_max: attempt.tryCountMax,
-  dialer: attempt.dialer,
-  dial_timeout: attempt.dialTimeout,
-  source: addressWire(attempt.source),
-  tm_start: formatMicros(attempt.tmStart),
-  tm_expire: formatMicros(attempt.tmExpire),
-  tm_end: formatMicros(attempt.tmEnd),
-  outcome: attempt.outcome,
-  disposition: attempt.disposition,
-  note: attempt.note,
-  late: attempt.late,
-  name: target.name,
-  detail: target.detail,
-  data: target.data,
-  external_id: target.externalId,
-});
+/** An attempt, and whom to dial. Assigned, for a claim has a thousand of them: spread into a literal the same members take ten times as long. */
+export const leaseWire = ({ attempt, target }: Lease) =>
+  Object.assign(attemptWire(attempt, target), {
+    name: target.name,
+    detail: target.detail,
+    data: target.data,
+    external_id: target.externalId,
+  });
 
 export const progressWire = (progress: Progress) => ({
   targets: progress.targets,

@@ -6,7 +6,7 @@ import type { AuditedAttempt, AuditedOutdial, AuditPeriod, AuditSummary, ChainVe
 import type { Verification } from '#application/audit-verify';
 import type { Position, Share, StreamLog } from '#event-store';
 import type { ReadSource } from '#read-models';
-import { addressWire, consistencyToken } from '../wire';
+import { attemptWire, consistencyToken } from '../wire';
 import { reportPage } from './report-page';
 
 /** What is to be told of an outdial. Plain data: it travels to another thread. */
@@ -148,39 +148,20 @@ const FORMATS: Readonly<Record<AuditFormat, Format>> = {
 
 const CSV: Options = { record_delimiter: 'windows', cast: { boolean: String } };
 
-/**
- * An attempt (as attemptWire, in one literal: a spread followed by new members takes longer than all the rest of a row), whom it was for, under which limits,
- * and the events that say so.
- */
-const auditRowWire = ({ attempt, target, policy, events, chainOk }: AuditedAttempt, logId: string) => ({
-  attempt_id: attempt.attemptId,
-  outdial_id: target.outdialId,
-  target_id: target.id,
-  destination_index: attempt.destinationIndex,
-  destination: addressWire(attempt.destination),
-  try_count: attempt.tryCount,
-  try_count_max: attempt.tryCountMax,
-  dialer: attempt.dialer,
-  dial_timeout: attempt.dialTimeout,
-  source: addressWire(attempt.source),
-  tm_start: formatMicros(attempt.tmStart),
-  tm_expire: formatMicros(attempt.tmExpire),
-  tm_end: formatMicros(attempt.tmEnd),
-  outcome: attempt.outcome,
-  disposition: attempt.disposition,
-  note: attempt.note,
-  late: attempt.late,
-  name: target.name,
-  external_id: target.externalId,
-  try_interval: policy.tryInterval,
-  max_try_count_0: policy.maxTryCounts[0],
-  max_try_count_1: policy.maxTryCounts[1],
-  max_try_count_2: policy.maxTryCounts[2],
-  max_try_count_3: policy.maxTryCounts[3],
-  max_try_count_4: policy.maxTryCounts[4],
-  events: events.map(({ id, type, position, tm }) => ({ id, type, position: consistencyToken(logId, position), tm: formatMicros(tm) })),
-  chain_ok: chainOk,
-});
+/** An attempt, whom it was for, under which limits, and the events that say so. Assigned for the reason that leaseWire has. */
+const auditRowWire = ({ attempt, target, policy, events, chainOk }: AuditedAttempt, logId: string) =>
+  Object.assign(attemptWire(attempt, target), {
+    name: target.name,
+    external_id: target.externalId,
+    try_interval: policy.tryInterval,
+    max_try_count_0: policy.maxTryCounts[0],
+    max_try_count_1: policy.maxTryCounts[1],
+    max_try_count_2: policy.maxTryCounts[2],
+    max_try_count_3: policy.maxTryCounts[3],
+    max_try_count_4: policy.maxTryCounts[4],
+    events: events.map(({ id, type, position, tm }) => ({ id, type, position: consistencyToken(logId, position), tm: formatMicros(tm) })),
+    chain_ok: chainOk,
+  });
 type Row = ReturnType<typeof auditRowWire>;
 
 type Cell = string | number | boolean | null;
