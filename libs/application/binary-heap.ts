@@ -61,3 +61,47 @@ export class BinaryHeap<T> {
     this.items = [];
   }
 }
+
+/** Fewer dead items than this are not worth looking for. */
+const SWEEP = 1024;
+
+/** A heap whose items die in its middle: the dead are dropped when they come up, or when there are as many of them as of the living. */
+export class MortalHeap<T> {
+  private readonly heap: BinaryHeap<T>;
+  private sweepAt = SWEEP;
+
+  constructor(
+    compare: (a: T, b: T) => number,
+    private readonly isAlive: (item: T) => boolean,
+  ) {
+    this.heap = new BinaryHeap(compare);
+  }
+
+  /** The dead that are still in it included. */
+  get size(): number {
+    return this.heap.size;
+  }
+
+  /** Everything alive, in order; the heap is empty afterwards. */
+  drain(): readonly T[] {
+    const items = this.heap.retain(this.isAlive);
+    this.heap.clear();
+    return items;
+  }
+
+  peek(): T | undefined {
+    for (let first = this.heap.peek(); first !== undefined && !this.isAlive(first); first = this.heap.peek()) this.heap.pop();
+    return this.heap.peek();
+  }
+
+  pop(): T | undefined {
+    this.peek();
+    return this.heap.pop();
+  }
+
+  push(item: T): void {
+    // Without this a heap of the dead would grow with every import, and with every report.
+    if (this.heap.size >= this.sweepAt) this.sweepAt = Math.max(SWEEP, 2 * this.heap.retain(this.isAlive).length);
+    this.heap.push(item);
+  }
+}

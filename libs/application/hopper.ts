@@ -1,6 +1,6 @@
 import type { Micros, Target } from '#dialing';
 import type { Position } from '#event-store';
-import { BinaryHeap } from './binary-heap';
+import { MortalHeap } from './binary-heap';
 import type { Known } from './streams';
 
 /**
@@ -73,8 +73,8 @@ interface Entry extends Key {
 /** One priority: everything idle up to `bound` is in `queue`; what this process made idle beyond it waits in `beyond` until the window gets there. */
 interface Level {
   readonly priority: number;
-  readonly queue: EntryHeap;
-  readonly beyond: EntryHeap;
+  readonly queue: MortalHeap<Entry>;
+  readonly beyond: MortalHeap<Entry>;
   /** null: nothing read yet. */
   bound: Key | null;
   /** The read model had no more rows: the queue is complete at any key. */
@@ -224,7 +224,7 @@ export class OutdialHopper implements Hopper {
     const at = this.levels.findIndex((level) => level.priority <= priority);
     const found = at < 0 ? undefined : this.levels[at];
     if (found?.priority === priority) return found;
-    const made: Level = { priority, queue: new EntryHeap(), beyond: new EntryHeap(), bound: null, complete: false, refilling: null };
+    const made: Level = { priority, queue: newHeap(), beyond: newHeap(), bound: null, complete: false, refilling: null };
     this.levels.splice(at < 0 ? this.levels.length : at, 0, made);
     return made;
   }
@@ -288,38 +288,4 @@ export class OutdialHopper implements Hopper {
 
 const within = (level: Level, key: Key): boolean => level.complete || (level.bound !== null && compare(key, level.bound) <= 0);
 
-/** A heap by key whose dead entries are dropped when they come up, or when there are too many of them. */
-class EntryHeap {
-  private readonly heap = new BinaryHeap<Entry>(compare);
-  private sweepAt = 1024;
-
-  /** Dead entries included. */
-  get size(): number {
-    return this.heap.size;
-  }
-
-  /** Everything alive, in order; the heap is empty afterwards. */
-  drain(): readonly Entry[] {
-    const entries = this.heap.retain(isAlive);
-    this.heap.clear();
-    return entries;
-  }
-
-  peek(): Entry | undefined {
-    while (this.heap.peek()?.dead) this.heap.pop();
-    return this.heap.peek();
-  }
-
-  pop(): Entry | undefined {
-    this.peek();
-    return this.heap.pop();
-  }
-
-  push(entry: Entry): void {
-    // Entries die in the middle, too: without this a heap of the dead would grow with every import.
-    if (this.heap.size >= this.sweepAt) this.sweepAt = Math.max(1024, 2 * this.heap.retain(isAlive).length);
-    this.heap.push(entry);
-  }
-}
-
-const isAlive = (entry: Entry): boolean => !entry.dead;
+const newHeap = (): MortalHeap<Entry> => new MortalHeap<Entry>(compare, (entry) => !entry.dead);

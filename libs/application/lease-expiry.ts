@@ -61,7 +61,8 @@ export class LeaseExpiry {
         limit: PAGE,
         ...(after ? { after } : {}),
       });
-      for (const { state } of targets) this.note(state);
+      // What was leased or reported meanwhile is known better already.
+      for (const { state } of targets) if (!this.queue.has(state.id)) this.note(state);
       const last = targets.at(-1)?.state;
       const attempt = last ? attemptUnderWay(last) : null;
       if (targets.length < PAGE || !last || !attempt) break;
@@ -78,13 +79,15 @@ export class LeaseExpiry {
   private committed(committed: readonly Committed[]): void {
     for (const { kind, known } of committed) {
       // TARGET streams fold to targets; the list of committed streams is of mixed kinds.
-      if (kind === TARGET) this.note((known as Known<Target>).state);
+      const target = kind === TARGET ? (known as Known<Target>).state : null;
+      if (target) this.note(target);
     }
   }
 
-  private note(target: Target | null): void {
-    const attempt = target && attemptUnderWay(target);
-    if (attempt)
+  private note(target: Target): void {
+    const attempt = attemptUnderWay(target);
+    if (attempt === null) this.queue.remove(target.id);
+    else
       this.queue.add({
         expires: attempt.tmExpire,
         outdialId: target.outdialId,
@@ -141,7 +144,8 @@ export class LeaseExpiry {
         if (this.watches) this.settled.add(lease.attemptId);
         if (outcome.ok) return;
         this.services.ports.log.warn({ error: outcome.error, target_id: lease.targetId }, 'a lease could not be expired; trying again');
-        this.queue.add({ ...lease, expires: now + 1_000_000 });
+        // Unless it has ended after all and the target is leased anew.
+        if (!this.queue.has(lease.targetId)) this.queue.add({ ...lease, expires: now + 1_000_000 });
       });
     }
   }

@@ -1,5 +1,5 @@
 import type { Micros } from '#dialing';
-import { BinaryHeap } from './binary-heap';
+import { MortalHeap } from './binary-heap';
 
 export interface OpenLease {
   readonly expires: Micros;
@@ -10,21 +10,46 @@ export interface OpenLease {
 }
 
 /**
- * Open leases by the time they expire. Leases that were reported meanwhile stay in it until their time: they are then found to have ended. An extended one is
- * in it twice, and the earlier entry finds that nothing is due.
+ * Open leases by the time they expire, one a target at most. A lease that ends before its time leaves at once: nearly all do, and a dialer that ends a thousand a
+ * second would have ninety thousand of them looked up, one stream each, only to find that they have ended.
  */
 export class LeaseQueue {
-  private readonly heap = new BinaryHeap<OpenLease>((a, b) => a.expires - b.expires);
+  private readonly open = new Map<string, OpenLease>();
+  private readonly byExpiry = new MortalHeap<OpenLease>(
+    (a, b) => a.expires - b.expires,
+    (lease) => this.open.get(lease.targetId) === lease,
+  );
 
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** What is held for them: more than their number, for a lease that has ended goes with the next sweep. */
+  get entries(): number {
+    return this.byExpiry.size;
+  }
+
+  has(targetId: string): boolean {
+    return this.open.has(targetId);
+  }
+
+  /** The target's lease from now on, in place of an earlier one or of the same before it was extended. */
   add(lease: OpenLease): void {
-    this.heap.push(lease);
+    this.open.set(lease.targetId, lease);
+    this.byExpiry.push(lease);
+  }
+
+  /** The target is not leased any more. */
+  remove(targetId: string): void {
+    this.open.delete(targetId);
   }
 
   /** Up to `most` leases that expire at or before `upTo`, earliest first; they are out of the queue then. */
   take(upTo: Micros, most: number): readonly OpenLease[] {
     const due: OpenLease[] = [];
-    for (let next = this.heap.peek(); next && next.expires <= upTo && due.length < most; next = this.heap.peek()) {
-      this.heap.pop();
+    for (let next = this.byExpiry.peek(); next && next.expires <= upTo && due.length < most; next = this.byExpiry.peek()) {
+      this.byExpiry.pop();
+      this.open.delete(next.targetId);
       due.push(next);
     }
     return due;

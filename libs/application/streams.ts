@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import {
+  attemptUnderWay,
   decodeEvent,
   encodeEvent,
   evolveAccessKey,
@@ -20,15 +21,19 @@ import type { RequestContext } from './request';
 export interface Kind<S> {
   readonly name: string;
   evolve(state: S | null, event: DialingEvent): S;
+  /** Whether another command on what a command has just made of it is to be expected: only then is it worth the memory. */
+  expectsMore(state: S): boolean;
 }
 
 // A stream holds events of its own kind only (the deciders made them), which the union cannot say: hence one cast a kind, here and nowhere else.
-const kind = <S, E extends DialingEvent>(name: string, evolve: (state: S | null, event: E) => S): Kind<S> => ({
-  name,
-  evolve,
-});
+const kind = <S, E extends DialingEvent>(
+  name: string,
+  evolve: (state: S | null, event: E) => S,
+  expectsMore: (state: S) => boolean = () => true,
+): Kind<S> => ({ name, evolve, expectsMore });
 export const OUTDIAL: Kind<Outdial> = kind('outdial', evolveOutdial);
-export const TARGET: Kind<Target> = kind('target', evolveTarget);
+/** What is leased is soon reported on. What was reported is dialed again in minutes, if ever, and then comes with the hopper's candidate. */
+export const TARGET: Kind<Target> = kind('target', evolveTarget, (target) => attemptUnderWay(target) !== null);
 export const OUTPLAN: Kind<Outplan> = kind('outplan', evolveOutplan);
 export const CUSTOMER: Kind<Customer> = kind('customer', evolveCustomer);
 export const ACCESS_KEY: Kind<AccessKey> = kind('accesskey', evolveAccessKey);
@@ -99,7 +104,7 @@ const NOT_KNOWN = 'The event store did not answer in time; whether the change wa
 
 /** A conflict is decided again on the newer state; this many in a row means that something is wrong with the store, not with the caller. */
 const ROUNDS = 25;
-/** States of streams most recently used: what a dialer claims it soon reports on. Some kilobytes each: with twice as many, an import beside claims held 100 MB more. */
+/** States of streams most recently used, mostly of targets that are leased: some kilobytes each. */
 const REMEMBERED = 10_000;
 
 /**
@@ -216,7 +221,7 @@ export class Streams {
       else if (answer.repeated) repeated.push({ one, position: answer.position });
       else {
         const known: Known<S> = { state: decided.state, head: answer.head };
-        this.remember(group.stream, known, options);
+        this.remember(group, known, options);
         const passing = options.remember === false;
         committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position, passing });
         for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known), position: answer.position };
@@ -260,8 +265,10 @@ export class Streams {
     return pending;
   }
 
-  private remember<S>(stream: string, known: Known<S>, options: RunOptions): void {
-    if (options.remember !== false || this.memory.has(stream)) this.memory.set(stream, known);
+  private remember<S>({ stream, kind }: Group<S>, known: Known<S>, options: RunOptions): void {
+    const expectsMore = known.state !== null && kind.expectsMore(known.state);
+    if (expectsMore && (options.remember !== false || this.memory.has(stream))) this.memory.set(stream, known);
+    else this.memory.delete(stream);
   }
 
   /** Whoever was first may have been this process: then its result is already here. Else the stream is read on from what is known. */
