@@ -10,21 +10,24 @@ export interface UnreadableFact extends Omit<Fact, 'event'> {
   readonly error: Error;
 }
 
-/** A document as its builder holds it: parsed once, written whole. */
+/** A document as its builder holds it. */
 interface HeldDocument {
+  /** Of the last event folded. */
   readonly position: Position;
-  /** null: nothing was folded yet. */
-  readonly document: unknown;
+  /** What it had folded when it was last written: of a document of many streams, that is what tells known events from new ones. */
+  readonly written: Position;
+  readonly content: Content;
   readonly quarantine: string | null;
 }
 
-const NOTHING: HeldDocument = { position: START, document: null, quarantine: null };
-
 /**
- * `by position`: what a document has folded is known by its position. `by streams`: each stream is given once, whole, whatever positions others had; models that fold many
- * streams into one document count, and do not mind their order.
+ * Text where a document has one stream: all its events of a commit are folded in one go, so that nothing else is kept of it; thousands of objects that live until
+ * the commit are what a collector is busiest with. `fields` null: they did not change. The few documents of many streams are objects until they are written.
  */
-export type FoldOrder = 'by position' | 'by streams';
+type Content =
+  { readonly body: string; readonly fields: StoredDocument['fields'] | null } | { readonly document: unknown; readonly body?: undefined };
+
+const NOTHING: HeldDocument = { position: START, written: START, content: { document: null }, quarantine: null };
 
 /** A stream whose next event is not the one that follows what its document has folded: it has to be folded anew up to this event. */
 export interface Gap {
@@ -33,14 +36,16 @@ export interface Gap {
 }
 
 /**
- * The documents of one projection while a generation is built: those changed since the last commit, and the last ones used, as objects. Knows no
- * store: its caller loads what is `missing` and writes what was `changed`.
+ * The documents of one projection while a generation is built: those changed since the last commit, and the last ones used. Knows no store: its caller loads what is
+ * `missing` and writes what was `changed`.
  */
 export class Folding {
   private readonly changed = new Map<string, HeldDocument>();
   private readonly recent: LRUCache<string, HeldDocument>;
   private readonly admitted = new Map<string, HeldDocument>();
   private readonly found: Quarantine[] = [];
+  /** Whether a document is one stream. */
+  private readonly ofOneStream: boolean;
 
   constructor(
     readonly projection: AnyProjection,
@@ -48,6 +53,7 @@ export class Folding {
     cached: number,
   ) {
     this.recent = new LRUCache({ max: cached });
+    this.ofOneStream = projection.headOf !== undefined;
   }
 
   /** Documents that a commit would write. */
@@ -56,134 +62,152 @@ export class Folding {
   }
 
   /**
-   * Which documents have to be loaded before these facts are folded. The first event of a stream needs none: should the document exist after all (the
-   * event is delivered again), the guarded write keeps the newer one.
+   * Which documents have to be loaded before events of these streams are folded. One that begins with its first event needs none: should the document exist after
+   * all (the event is delivered again), the guarded write keeps the newer one.
    */
-  missing(facts: ReadonlyMap<string, readonly (Fact | UnreadableFact)[]>): readonly string[] {
-    const missing: string[] = [];
-    for (const [id, [first]] of facts) {
-      const begins = this.projection.headOf !== undefined && first?.revision === 0;
-      if (!begins && !this.changed.has(id) && !this.recent.has(id)) missing.push(id);
+  missing(streams: Iterable<{ readonly stream: string; readonly revision: number }>): readonly string[] {
+    const missing = new Set<string>();
+    for (const { stream, revision } of streams) {
+      const id = documentOf(this.projection, stream);
+      const begins = this.ofOneStream && revision === 0;
+      if (!begins && !this.changed.has(id) && !this.recent.has(id)) missing.add(id);
     }
-    return missing;
+    return Array.from(missing);
   }
 
-  /** Takes in loaded documents, for the next `fold`. */
+  /** Takes in loaded documents, until `dismiss`. */
   admit(documents: readonly ReadDocument[]): void {
     for (const { id, position, body, quarantine } of documents) {
-      this.admitted.set(id, { position, document: body === 'null' ? null : this.projection.decode(body), quarantine });
+      const content: Content = body === 'null' ? { document: null } : { body, fields: null };
+      this.admitted.set(id, { position, written: position, content, quarantine });
     }
   }
 
-  /** Folds facts by document, in the order of the log. Answers the streams that must be folded anew; nothing of them was folded. */
-  fold(facts: ReadonlyMap<string, readonly (Fact | UnreadableFact)[]>, order: FoldOrder = 'by position'): readonly Gap[] {
+  dismiss(): void {
+    this.admitted.clear();
+  }
+
+  /**
+   * Folds facts, those of a stream in its order. Other streams of the same document may come before or after: such a document counts, and does not mind. Answers the
+   * streams that must be folded anew; nothing of them was folded.
+   */
+  fold(facts: readonly (Fact | UnreadableFact)[]): readonly Gap[] {
     const gaps: Gap[] = [];
-    for (const [id, run] of facts) {
-      const gap = this.foldDocument(id, run, order);
+    for (const [id, run] of byDocument(this.projection, facts)) {
+      const gap = this.foldDocument(id, run);
       if (gap !== null) gaps.push(gap);
     }
-    this.admitted.clear();
     return gaps;
   }
 
   /** Replaces a document by the fold of its whole stream. */
   refold(id: string, stream: readonly (Fact | UnreadableFact)[]): void {
-    this.changed.set(id, this.foldRun(NOTHING, stream));
+    this.changed.set(id, this.foldRun(NOTHING, null, stream));
   }
 
   /** What is to be written. */
   documents(): readonly StoredDocument[] {
-    return Array.from(this.changed, ([id, { position, document, quarantine }]) => ({
-      id,
-      position,
-      // A document that lacks an event is in no index: it is neither listed nor handed out.
-      fields: quarantine === null ? this.projection.fields(document) : {},
-      body: document === null ? 'null' : this.projection.encode(document),
-      quarantine,
-    }));
+    return Array.from(this.changed, ([id, { position, content, quarantine }]) => {
+      const { body, fields } = content.body === undefined ? this.asText(content.document, quarantine) : content;
+      return { id, position, fields: fields ?? {}, body, quarantine };
+    });
   }
 
   /** They were written. Answers what was quarantined since the last time. */
   committed(): readonly Quarantine[] {
-    for (const [id, held] of this.changed) this.recent.set(id, held);
+    for (const [id, held] of this.changed) {
+      const content = held.content.body === undefined ? held.content : { body: held.content.body, fields: null };
+      this.recent.set(id, { ...held, written: held.position, content });
+    }
     this.changed.clear();
     return this.found.splice(0);
   }
 
-  private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[], order: FoldOrder): Gap | null {
+  private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[]): Gap | null {
     const held = this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
     // What is quarantined stays as it is until it is folded anew as a whole.
     if (held.quarantine !== null) return null;
-    if (order === 'by streams' && this.projection.headOf === undefined) {
-      this.changed.set(id, { ...this.foldRun(held, run), position: latest(held.position, run) });
-      return null;
-    }
-    const known = run.findIndex(({ position }) => position > held.position);
-    if (known < 0) return null;
-    const news = known === 0 ? run : run.slice(known);
-    const gap = this.gapBefore(held, news);
+    const known = this.ofOneStream ? held.position : held.written;
+    const news = run.every(({ position }) => position > known) ? run : run.filter(({ position }) => position > known);
+    if (news.length === 0) return null;
+    const { content } = held;
+    const document = content.body === undefined ? content.document : this.projection.decode(content.body);
+    const gap = this.gapBefore(document, news);
     if (gap !== undefined) return { documentId: id, fact: gap };
-    const folded = this.foldRun(held, news);
-    if (folded.document !== held.document || folded.quarantine !== null) this.changed.set(id, folded);
+    const folded = this.foldRun(held, document, news);
+    const same = folded.content.body === undefined && folded.content.document === document && folded.quarantine === null;
+    if (!same) this.changed.set(id, folded);
     return null;
   }
 
-  private gapBefore(held: HeldDocument, news: readonly (Fact | UnreadableFact)[]): Fact | UnreadableFact | undefined {
+  private gapBefore(document: unknown, news: readonly (Fact | UnreadableFact)[]): Fact | UnreadableFact | undefined {
     if (this.projection.headOf === undefined) return undefined;
-    const first = held.document === null ? 0 : this.projection.headOf(held.document).revision + 1;
+    const first = document === null ? 0 : this.projection.headOf(document).revision + 1;
     return news.find(({ revision }, index) => revision !== first + index);
   }
 
   /** Up to the first event that cannot be folded; that one quarantines the document. */
-  private foldRun(held: HeldDocument, run: readonly (Fact | UnreadableFact)[]): HeldDocument {
-    const inOneGo = this.foldInOneGo(held, run);
-    if (inOneGo !== null) return inOneGo;
-    let { position, document } = held;
+  private foldRun(held: HeldDocument, before: unknown, run: readonly (Fact | UnreadableFact)[]): HeldDocument {
+    const inOneGo = this.foldInOneGo(before, run);
+    if (inOneGo !== null) return this.hold(held, latest(held.position, run), inOneGo.document, null);
+    let [position, document] = [held.position, before];
     for (const fact of run) {
       try {
         if (fact.event === null) throw fact.error;
         document = this.projection.evolve(document, fact);
-        position = fact.position;
       } catch (error) {
-        return this.quarantine({ position, document, quarantine: null }, fact, error);
+        return this.hold(held, latest(position, [fact]), document, this.quarantine(fact, error));
       }
+      position = latest(position, [fact]);
     }
-    return { position, document, quarantine: null };
+    return this.hold(held, position, document, null);
   }
 
   /** null where the projection cannot, or an event cannot be folded: then they are taken one by one, to find it and keep what came before. */
-  private foldInOneGo(held: HeldDocument, run: readonly (Fact | UnreadableFact)[]): HeldDocument | null {
-    const last = run.at(-1);
-    if (this.projection.evolveAll === undefined || last === undefined || !run.every(isReadable)) return null;
+  private foldInOneGo(before: unknown, run: readonly (Fact | UnreadableFact)[]): { readonly document: unknown } | null {
+    if (this.projection.evolveAll === undefined || !run.every(isReadable)) return null;
     try {
-      return { position: last.position, document: this.projection.evolveAll(held.document, run), quarantine: null };
+      return { document: this.projection.evolveAll(before, run) };
     } catch {
       return null;
     }
   }
 
-  private quarantine(held: HeldDocument, fact: Fact | UnreadableFact, error: unknown): HeldDocument {
-    const reason = error instanceof Error ? error.message : String(error);
-    const mark: Quarantine = { stream: fact.stream, revision: fact.revision, eventId: fact.id, reason };
+  private hold({ written }: HeldDocument, position: Position, document: unknown, quarantine: string | null): HeldDocument {
+    return { position, written, content: this.ofOneStream ? this.asText(document, quarantine) : { document }, quarantine };
+  }
+
+  private asText(document: unknown, quarantine: string | null): { readonly body: string; readonly fields: StoredDocument['fields'] } {
+    return {
+      body: document === null ? 'null' : this.projection.encode(document),
+      // A document that lacks an event is in no index: it is neither listed nor handed out.
+      fields: quarantine === null ? this.projection.fields(document) : {},
+    };
+  }
+
+  private quarantine({ stream, revision, id }: Fact | UnreadableFact, error: unknown): string {
+    const mark: Quarantine = { stream, revision, eventId: id, reason: error instanceof Error ? error.message : String(error) };
     this.found.push(mark);
-    return { position: fact.position, document: held.document, quarantine: JSON.stringify(mark) };
+    return JSON.stringify(mark);
   }
 }
 
 const latest = (position: Position, facts: readonly (Fact | UnreadableFact)[]): Position =>
   facts.reduce((last, fact) => (fact.position > last ? fact.position : last), position);
 
+const documentOf = (projection: AnyProjection, stream: string): string =>
+  projection.documentId(stream.slice(projection.category.length + 1));
+
 const isReadable = (fact: Fact | UnreadableFact): fact is Fact => fact.event !== null;
 
-/** Groups facts of a projection's category by the document they belong to, in the order of the log. */
-export function byDocument(
+/** Groups facts of a projection's category by the document they belong to. */
+function byDocument(
   projection: AnyProjection,
   facts: readonly (Fact | UnreadableFact)[],
 ): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
-  const subjectAt = projection.category.length + 1;
   const groups = new Map<string, (Fact | UnreadableFact)[]>();
   for (const fact of facts) {
-    const id = projection.documentId(fact.stream.slice(subjectAt));
+    const id = documentOf(projection, fact.stream);
     const group = groups.get(id);
     if (group === undefined) groups.set(id, [fact]);
     else group.push(fact);

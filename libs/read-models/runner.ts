@@ -1,5 +1,5 @@
 import { START, type EventBatch, type EventStore, type Position, type RecordedEvent } from '#event-store';
-import { byDocument, Folding, type Decode, type FoldOrder, type UnreadableFact } from './folding';
+import { Folding, type Decode, type UnreadableFact } from './folding';
 import type { AnyProjection, Fact } from './projection';
 import type { GenerationWriter, Quarantine, StoredDocument } from './read-store';
 
@@ -61,6 +61,8 @@ export interface RunnerLimits {
   readonly finishedDocuments: number;
   /** Unchanged documents kept, for each projection. */
   readonly cachedDocuments: number;
+  /** Events held before they are folded, where a commit takes more than that: the more at once, the fewer documents are met twice. */
+  readonly mostUnfolded: number;
 }
 
 const LIMITS: RunnerLimits = {
@@ -70,7 +72,11 @@ const LIMITS: RunnerLimits = {
   mostDocuments: 100_000,
   finishedDocuments: 10_000,
   cachedDocuments: 2_000,
+  mostUnfolded: 16_000,
 };
+
+/** Streams decoded at a time: few enough for their events to be gone again before anybody has to collect them. */
+const STREAMS_AT_ONCE = 200;
 
 /**
  * Keeps one generation up to date with the log until it is stopped, loses it, or meets an event of a newer release. When it resolves nothing of it is
@@ -110,10 +116,13 @@ class DamagedLog extends Error {}
 class Run {
   private foldings: readonly Folding[] = [];
   private readonly limits: RunnerLimits;
-  /** The stored checkpoint, and what has been folded since. */
+  /** The stored checkpoint, and what has been taken since. */
   private committed: Position = START;
-  private folded: Position = START;
+  private taken: Position = START;
   private events = 0;
+  /** Taken and not folded yet, by stream. */
+  private unfolded = new Map<string, RecordedEvent[]>();
+  private unfoldedEvents = 0;
   private mostEvents: number;
 
   constructor(private readonly options: RunnerOptions) {
@@ -124,20 +133,24 @@ class Run {
 
   private forget(): void {
     this.foldings = this.options.projections.map((projection) => new Folding(projection, this.limits.cachedDocuments));
+    this.unfolded = new Map();
+    this.unfoldedEvents = 0;
+    this.taken = this.committed;
+    this.events = 0;
   }
 
   async follow(): Promise<RunEnd> {
     const { log, signal, writer } = this.options;
     this.committed = await this.persist('read the checkpoint', () => writer.position());
-    this.folded = this.committed;
+    this.taken = this.committed;
     if (this.committed === START) {
       this.mostEvents = this.limits.mostEvents;
       await this.buildByStreams();
     }
     for (let failures = 0; ;) {
       try {
-        // What was folded and not committed is still there: the log is taken up again behind it.
-        for await (const batch of log.subscribe(this.folded, signal)) {
+        // What was taken and not committed is still there: the log is taken up again behind it.
+        for await (const batch of log.subscribe(this.taken, signal)) {
           await this.take(batch);
           failures = 0;
         }
@@ -164,21 +177,19 @@ class Run {
       for await (const batch of log.readStreams(null, upTo)) {
         if (signal.aborted) throw new Stopped();
         const brought = await Promise.all(batch.streams.map((one) => this.wholeStream(one, upTo)));
-        await this.fold(brought.flat(), 'by streams');
+        for (const stream of brought) this.hold(stream);
+        await this.fold();
         scanned += batch.scanned;
-        const news = brought.reduce((total, { length }) => total + length, 0);
-        events += news;
-        this.events += news;
+        events += brought.reduce((total, { length }) => total + length, 0);
         if (this.finished.reduce((total, { pending }) => total + pending, 0) >= this.limits.finishedDocuments)
           await this.commit(this.finished, false);
       }
       if (events !== scanned) throw new DamagedLog('The streams of the log do not bring all of its events.');
-      this.folded = upTo;
+      this.taken = upTo;
       await this.commit(this.foldings, false);
     } catch (error) {
       if (error instanceof Stopped || error instanceof OwnershipLost || error instanceof NewerEvent) throw error;
       logger.warn({ err: error }, 'could not build stream by stream: building in the order of the log');
-      this.events = 0;
       this.forget();
     }
   }
@@ -198,13 +209,36 @@ class Run {
 
   private async take(batch: EventBatch): Promise<void> {
     if (this.options.signal.aborted) throw new Stopped();
-    await this.fold(batch.events);
-    this.folded = batch.position;
-    this.events += batch.events.length;
-    const documents = this.foldings.reduce((total, folding) => total + folding.pending, 0);
-    if (!batch.caughtUp && this.events < this.mostEvents && documents < this.limits.mostDocuments) return;
+    // What comes again was taken before: a document of many streams could not tell it from what is new.
+    this.hold(batch.events.filter(({ position }) => position > this.taken));
+    if (batch.position > this.taken) this.taken = batch.position;
+    const enough = batch.caughtUp || this.events >= this.mostEvents || this.documents >= this.limits.mostDocuments;
+    if (!enough && this.unfoldedEvents < this.limits.mostUnfolded) return;
+    try {
+      await this.fold();
+    } catch (error) {
+      // Half of it may be folded: only the checkpoint is sure.
+      this.forget();
+      throw error;
+    }
+    if (!enough) return;
     await this.commit(this.foldings, batch.caughtUp);
     this.mostEvents = batch.caughtUp ? this.limits.firstEvents : this.afterLag(this.mostEvents);
+  }
+
+  /** Documents that a commit would write, roughly. */
+  private get documents(): number {
+    return this.foldings.reduce((total, folding) => total + folding.pending, this.unfolded.size);
+  }
+
+  private hold(events: readonly RecordedEvent[]): void {
+    for (const event of events) {
+      const held = this.unfolded.get(event.stream);
+      if (held === undefined) this.unfolded.set(event.stream, [event]);
+      else held.push(event);
+    }
+    this.unfoldedEvents += events.length;
+    this.events += events.length;
   }
 
   /** A build from nothing stays at the largest until it has caught up. */
@@ -213,18 +247,32 @@ class Run {
     return events >= mostEvents ? mostEvents : Math.min(2 * events, mostWhileRead, mostEvents);
   }
 
-  private async fold(events: readonly RecordedEvent[], order: FoldOrder = 'by position'): Promise<void> {
-    const facts = this.decodeAll(events);
+  /** Folds what was taken, stream by stream: each document once, whatever of it was far apart in the log. */
+  private async fold(): Promise<void> {
+    const streams = Array.from(this.unfolded.values());
+    await this.loadFor(streams);
+    for (let at = 0; at < streams.length; at += STREAMS_AT_ONCE) await this.foldSome(streams.slice(at, at + STREAMS_AT_ONCE));
+    for (const folding of this.foldings) folding.dismiss();
+    this.unfolded = new Map();
+    this.unfoldedEvents = 0;
+  }
+
+  private async loadFor(streams: readonly (readonly RecordedEvent[])[]): Promise<void> {
+    const firsts = streams.flatMap(([first]) => first ?? []);
+    for (const folding of this.foldings) {
+      const { category, schema } = folding.projection;
+      const missing = folding.missing(firsts.filter(({ stream }) => categoryOf(stream) === category));
+      if (missing.length > 0) {
+        folding.admit(await this.persist('load documents', () => this.options.writer.load(schema.name, missing)));
+      }
+    }
+  }
+
+  private async foldSome(streams: readonly (readonly RecordedEvent[])[]): Promise<void> {
+    const facts = this.decodeAll(streams);
     for (const folding of this.foldings) {
       const { projection } = folding;
-      const own = facts.get(projection.category);
-      if (own === undefined || own.length === 0) continue;
-      const groups = byDocument(projection, own);
-      const missing = folding.missing(groups);
-      if (missing.length > 0) {
-        folding.admit(await this.persist('load documents', () => this.options.writer.load(projection.schema.name, missing)));
-      }
-      for (const { documentId, fact } of folding.fold(groups, order)) {
+      for (const { documentId, fact } of folding.fold(facts.get(projection.category) ?? [])) {
         const { stream, revision } = fact;
         this.options.logger.warn(
           { stream, revision, projection: projection.name },
@@ -236,11 +284,11 @@ class Run {
   }
 
   /** Decodes each event once for all projections, by category; leaves out what none of them folds. */
-  private decodeAll(events: readonly RecordedEvent[]): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
+  private decodeAll(streams: readonly (readonly RecordedEvent[])[]): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
     const facts = new Map<string, (Fact | UnreadableFact)[]>(this.options.projections.map(({ category }) => [category, []]));
-    for (const recorded of events) {
-      const category = recorded.stream.slice(0, recorded.stream.indexOf('-'));
-      facts.get(category)?.push(factOf(recorded, this.options.decode));
+    for (const events of streams) {
+      const own = events[0] && facts.get(categoryOf(events[0].stream));
+      if (own) for (const recorded of events) own.push(factOf(recorded, this.options.decode));
     }
     return facts;
   }
@@ -263,7 +311,7 @@ class Run {
     for (const folding of foldings) {
       if (folding.pending > 0) documents.set(folding.projection.schema.name, folding.documents());
     }
-    const checkpoint = { from: this.committed, to: this.folded };
+    const checkpoint = { from: this.committed, to: this.taken };
     if (documents.size > 0 || checkpoint.from !== checkpoint.to) {
       let failed = false;
       const written = await this.persist('write documents', async () => {
@@ -313,6 +361,9 @@ class Run {
 
 /** Milliseconds before the next try: 50, 100, … 5,000. No jitter: a generation has one owner. */
 export const backoff = (failures: number): number => Math.min(5_000, 50 * 2 ** (failures - 1));
+
+/** The kind of a stream: what stands before the first `-` of its name. */
+const categoryOf = (stream: string): string => stream.slice(0, stream.indexOf('-'));
 
 /** Decodes an event; what is malformed becomes an unreadable fact. Throws `NewerEvent`. */
 export function factOf(
