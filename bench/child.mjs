@@ -5,11 +5,11 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const { nodeFlags } = createRequire(import.meta.url)('../scripts/node-flags.js');
+const { nodeFlags, nodeEnvironment } = createRequire(import.meta.url)('../scripts/node-flags.js');
 
 /** Has `script`, of this folder, do a task, under the flags that the service has. Rejects with what it failed with. */
 export async function runIn(script, task) {
-  const child = fork(path.join(import.meta.dirname, script), { execArgv: nodeFlags });
+  const child = fork(path.join(import.meta.dirname, script), { execArgv: nodeFlags, env: { ...process.env, ...nodeEnvironment } });
   const ended = once(child, 'exit').then(([code, signal]) => [{ error: `${script} ended with ${code ?? signal}` }]);
   child.send(task);
   const [message] = await Promise.race([once(child, 'message'), ended]);

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { removeFolder, temporaryFolder } from './temporary.mjs';
 import { OUTPLAN, targetOf } from './work.mjs';
 
-const { nodeFlags } = createRequire(import.meta.url)('../scripts/node-flags.js');
+const { nodeFlags, nodeEnvironment } = createRequire(import.meta.url)('../scripts/node-flags.js');
 
 const GATEWAY = path.join(import.meta.dirname, '../dist/apps/gateway/src/main.js');
 const PASSWORD = 'a bench needs no secret';
@@ -63,7 +63,15 @@ export function clientAt(url, token, connections = 1) {
 export async function startService(kept, variables = {}, patience = PATIENCE_MS) {
   const dataDir = kept ?? temporaryFolder('bench');
   const child = spawn(process.execPath, [...nodeFlags, ...(process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean), GATEWAY], {
-    env: { PATH: process.env.PATH, DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', ADMIN_PASSWORD: PASSWORD, ...variables },
+    env: {
+      ...nodeEnvironment,
+      PATH: process.env.PATH,
+      DATA_DIR: dataDir,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      ADMIN_PASSWORD: PASSWORD,
+      ...variables,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');

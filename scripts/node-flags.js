@@ -11,4 +11,10 @@ const nodeFlags = availableParallelism() <= 2 ? ['--single-threaded-gc'] : [];
 
 if (require.main === module) process.stdout.write(nodeFlags.join(' '));
 
-module.exports = { nodeFlags };
+/**
+ * And in which environment, for the bench; `npm start` and the image say it themselves. The C library gives each of a dozen threads a heap of its own, and what is freed in one is of no use to
+ * the others: with two heaps for all of them the process is 50 MB smaller, and no slower.
+ */
+const nodeEnvironment = { MALLOC_ARENA_MAX: '2' };
+
+module.exports = { nodeFlags, nodeEnvironment };

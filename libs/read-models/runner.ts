@@ -67,7 +67,7 @@ export interface RunnerLimits {
 
 const LIMITS: RunnerLimits = {
   firstEvents: 2_000,
-  mostWhileRead: 16_000,
+  mostWhileRead: 4_000,
   mostEvents: 500_000,
   mostDocuments: 100_000,
   finishedDocuments: 10_000,

@@ -27,8 +27,8 @@ export type FromProjector =
   | ({ readonly kind: 'progress' } & ProjectorProgress)
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
 
-/** As for the log's threads, with a young generation that a batch fits in: half of it costs a rebuild a third of its speed. */
-const MEMORY = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 48 };
+/** As for the log's threads: nothing but text outlives the folding of a stream. */
+const MEMORY = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 24 };
 
 /** This process's end of the projector's thread: how far the read models are, and the orders of the admin command line. */
 export class Projector implements ProjectionProgress, ProjectionOrders {
