@@ -97,9 +97,18 @@ function parseSipUri(text: string): SipUri | undefined {
 }
 
 function emailAddress(text: string): Normalised {
-  if (!isEmail(text)) return { reason: 'is not an e-mail address, like name@example.com' };
+  if (!isEmailAddress(text)) return { reason: 'is not an e-mail address, like name@example.com' };
   const at = text.lastIndexOf('@');
   return { target: `${text.slice(0, at)}${text.slice(at).toLowerCase()}` };
+}
+
+function isEmailAddress(text: string): boolean {
+  try {
+    return isEmail(text);
+  } catch {
+    // Half a surrogate pair, whose bytes it cannot count.
+    return false;
+  }
 }
 
 /** The type that a bare address must be of, as in the columns of a CSV file. */
