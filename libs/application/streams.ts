@@ -90,8 +90,15 @@ interface Group<S> {
 interface Decided<S, R> {
   readonly events: readonly DialingEvent[];
   readonly state: S | null;
-  /** Of each job; `asStored`: the state as the stream has it, not as it was decided now. */
-  readonly results: ReadonlyMap<number, (after: Known<S>, asStored?: boolean) => R>;
+  readonly results: readonly Result<S, R>[];
+}
+
+/** What came of one job. */
+interface Result<S, R> {
+  readonly index: number;
+  /** What it made of its stream: what a later job makes of the same stream must not show in its result. */
+  readonly state: S | null;
+  readonly result: (after: Known<S>) => R;
 }
 
 interface Pending<S, R> {
@@ -149,12 +156,12 @@ export class Streams {
     jobs.forEach((job, index) => {
       const group = groups.get(job.stream);
       if (group) group.indexes.push(index);
-      else groups.set(job.stream, { stream: job.stream, kind: job.kind, indexes: [index], ...this.startingPoint(job, options.context) });
+      else groups.set(job.stream, this.groupOf(job, index, options.context));
     });
     const fail = (group: Group<S>, error: unknown): void => {
       for (const index of group.indexes) outcomes[index] = { ok: false, error };
     };
-    let open = [...groups.values()];
+    let open: readonly Group<S>[] = [...groups.values()];
     for (let round = 0; open.length > 0; round += 1) {
       if (round === ROUNDS) {
         for (const group of open) fail(group, contention());
@@ -166,32 +173,38 @@ export class Streams {
     return outcomes.map((outcome) => outcome ?? { ok: false, error: new Error('a job was not run') });
   }
 
-  private startingPoint<S, R>(job: Job<S, R>, context: RequestContext): Pick<Group<S>, 'known' | 'remembered'> {
+  private groupOf<S, R>(job: Job<S, R>, index: number, context: RequestContext): Group<S> {
+    const { stream, kind, assumeNew } = job;
+    const indexes = [index];
     // Under an Idempotency-Key it may be this very command that made the stream, before a crash: only the append can tell.
-    if (job.assumeNew && context.intent) return { known: NOTHING };
-    const remembered = this.memory.get(job.stream) as Known<S> | undefined;
-    const given = job.known ?? (job.assumeNew ? NOTHING : undefined);
-    if (given) return { known: remembered && remembered.head.revision >= given.head.revision ? remembered : given };
-    return remembered ? { known: remembered, remembered: !this.events.exclusive } : { known: undefined };
+    if (assumeNew && context.intent) return { stream, kind, indexes, known: NOTHING };
+    const remembered = this.memory.get(stream) as Known<S> | undefined;
+    const given = job.known ?? (assumeNew ? NOTHING : undefined);
+    if (given) {
+      const newer = remembered && remembered.head.revision >= given.head.revision;
+      return { stream, kind, indexes, known: newer ? remembered : given };
+    }
+    return { stream, kind, indexes, known: remembered, remembered: remembered !== undefined && !this.events.exclusive };
   }
 
+  /** Reads the streams that nothing is known of; answers the groups that may be decided. */
   private async readUnread<S>(
     open: readonly Group<S>[],
     options: RunOptions,
     fail: (group: Group<S>, error: unknown) => void,
-  ): Promise<Group<S>[]> {
-    const readable: Group<S>[] = [];
+  ): Promise<readonly Group<S>[]> {
+    const unread = open.filter(({ known }) => known === undefined);
+    if (unread.length === 0) return open;
     await Promise.all(
-      open.map(async (group) => {
+      unread.map(async (group) => {
         try {
-          group.known ??= await this.load(group.kind, group.stream, options);
-          readable.push(group);
+          group.known = await this.load(group.kind, group.stream, options);
         } catch (error) {
           fail(group, error);
         }
       }),
     );
-    return readable;
+    return open.filter(({ known }) => known !== undefined);
   }
 
   /** Decides and appends once; answers the groups that lost a race, to be read again. */
@@ -220,11 +233,12 @@ export class Streams {
       // What stands there was decided by the same command before a crash; what was decided now is not what was stored.
       else if (answer.repeated) repeated.push({ one, position: answer.position });
       else {
-        const known: Known<S> = { state: decided.state, head: answer.head };
+        const { head, position } = answer;
+        const known: Known<S> = { state: decided.state, head };
         this.remember(group, known, options);
         const passing = options.remember === false;
-        committed.push({ stream: group.stream, kind: group.kind, known, position: answer.position, passing });
-        for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(known), position: answer.position };
+        committed.push({ stream: group.stream, kind: group.kind, known, position, passing });
+        for (const { index, state, result } of decided.results) outcomes[index] = { ok: true, result: result({ state, head }), position };
       }
     }
     // Before the callers learn of it: what the listeners keep (the hopper, the expiry) is then never behind an acknowledged change.
@@ -232,7 +246,7 @@ export class Streams {
     for (const { one, position } of repeated) {
       this.memory.delete(one.group.stream);
       const known = await this.refresh(one.group.kind, one.group.stream, NOTHING);
-      for (const [index, result] of one.decided.results) outcomes[index] = { ok: true, result: result(known, true), position };
+      for (const { index, result } of one.decided.results) outcomes[index] = { ok: true, result: result(known), position };
     }
     return again;
   }
@@ -251,12 +265,14 @@ export class Streams {
     for (const group of open) {
       const before: Known<S> = group.known ?? NOTHING;
       const decided = this.decideGroup(jobs, group, before, outcomes, context);
-      if (group.remembered && (decided.events.length === 0 || decided.results.size < group.indexes.length)) {
+      if (group.remembered && (decided.events.length === 0 || decided.results.length < group.indexes.length)) {
         again.push({ stream: group.stream, kind: group.kind, indexes: group.indexes, known: undefined });
         continue;
       }
       if (decided.events.length === 0) {
-        for (const [index, result] of decided.results) outcomes[index] = { ok: true, result: result(before), position: null };
+        const { head } = before;
+        for (const { index, state, result } of decided.results)
+          outcomes[index] = { ok: true, result: result({ state, head }), position: null };
         continue;
       }
       const events = encode(group.stream, decided.events, eventContext);
@@ -288,24 +304,25 @@ export class Streams {
     context: RequestContext,
   ): Decided<S, R> {
     const events: DialingEvent[] = [];
-    const results = new Map<number, (after: Known<S>, asStored?: boolean) => R>();
-    let known = before;
+    const results: Result<S, R>[] = [];
+    const { head } = before;
+    let { state } = before;
     for (const index of group.indexes) {
       const job = jobs[index];
       if (!job) continue;
       try {
-        if (context.ifMatch !== undefined && context.ifMatch !== before.head.revision) throw stale(context.ifMatch, before.head.revision);
-        const decided = job.decide(known);
-        const state = decided.events.reduce<S | null>((from, event) => job.kind.evolve(from, event), known.state);
+        if (context.ifMatch !== undefined && context.ifMatch !== head.revision) throw stale(context.ifMatch, head.revision);
+        const decided = job.decide({ state, head });
+        let after = state;
+        for (const event of decided.events) after = job.kind.evolve(after, event);
         events.push(...decided.events);
-        known = { state, head: known.head };
-        // What a later job makes of the same stream must not show in this one's result.
-        results.set(index, (after, asStored) => decided.result(asStored ? after : { state, head: after.head }));
+        state = after;
+        results.push({ index, state, result: decided.result });
       } catch (error) {
         outcomes[index] = { ok: false, error };
       }
     }
-    return { events, state: known.state, results };
+    return { events, state, results };
   }
 
   /** What has been appended after `base`, folded onto it. */

@@ -1,6 +1,7 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { addressKey, type Address } from './address';
 import type { Five } from './five';
+import { hmacSha256 } from './hmac';
 
 /**
  * What makes a target the same target within its outdial (the API contract, Targets): its `external_id`, else its lowest configured
@@ -28,10 +29,12 @@ export const secretFingerprint = (secret: string | Buffer): string => createHash
 
 /** The first 16 bytes of HMAC-SHA256 as a UUIDv8. Every part is preceded by its length, so that no two lists of parts read the same. */
 function derive(secret: string | Buffer, ...parts: readonly string[]): string {
-  const text = parts.map((part) => `${part.length}:${part}`).join('');
-  const bytes = createHmac('sha256', secret).update(text).digest();
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  const hex = bytes.toString('hex', 0, 16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  let text = '';
+  for (const part of parts) text += `${part.length}:${part}`;
+  const hex = hmacSha256(secret, text);
+  const variant = VARIANTS[Number.parseInt(hex.charAt(16), 16) & 3] ?? '8';
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
+
+/** The variant of RFC 9562 is two bits; the two below them stay. */
+const VARIANTS = ['8', '9', 'a', 'b'];

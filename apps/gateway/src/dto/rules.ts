@@ -50,6 +50,18 @@ export function known(prototype: object): Map<string, Field> {
   return fields;
 }
 
+const requiredFields = new WeakMap<Shape<object>, readonly string[]>();
+
+/** What a shape must have; looked up anew for each row it would cost as much as the rest of its check. */
+function requiredOf(shape: Shape<object>): readonly string[] {
+  let names = requiredFields.get(shape);
+  if (!names) {
+    names = [...known(shape.prototype as object)].flatMap(([name, { optional }]) => (optional ? [] : [name]));
+    requiredFields.set(shape, names);
+  }
+  return names;
+}
+
 /** A property of an OpenAPI schema, as far as our fields differ. */
 type FieldSchema = Readonly<Record<string, unknown>>;
 
@@ -172,8 +184,7 @@ export function check<T extends object>(shape: Shape<T>, value: unknown, at = ''
     if (reason === null) (checked as Record<string, unknown>)[name] = sent;
     else details.push(detail(`${at}${name}`, reason, sent));
   }
-  for (const [name, { optional }] of fields)
-    if (!optional && !Object.hasOwn(value, name)) details.push(detail(`${at}${name}`, 'is required'));
+  for (const name of requiredOf(shape)) if (!Object.hasOwn(value, name)) details.push(detail(`${at}${name}`, 'is required'));
   return details.length > 0 ? { details } : { value: checked };
 }
 
@@ -196,14 +207,15 @@ export function accept<T>(checked: Checked<T>): T {
   return checked.value;
 }
 
+const ADDRESS_TEXTS = ['target', 'target_name', 'name', 'detail'] as const;
+
 /** An address as it was sent, or what is wrong with it. */
 export function readAddress(sent: unknown, at: string): { readonly address: Address } | { readonly details: readonly ErrorDetail[] } {
   const parsed = parseAddress(sent, at);
   if ('details' in parsed) return parsed;
-  const details = Object.entries(parsed.address)
-    .filter(([, text]) => UNKEEPABLE.test(String(text)))
-    .map(([part]) => detail(`${at}.${part}`, UNKEEPABLE_REASON));
-  return details.length > 0 ? { details } : parsed;
+  const { address } = parsed;
+  const unkeepable = ADDRESS_TEXTS.filter((part) => UNKEEPABLE.test(address[part]));
+  return unkeepable.length > 0 ? { details: unkeepable.map((part) => detail(`${at}.${part}`, UNKEEPABLE_REASON)) } : parsed;
 }
 
 class BodyPipe<T extends object> implements PipeTransform<unknown, T> {

@@ -377,7 +377,10 @@ export class AddedTargets {
 /** For the document: one target, or many. */
 export const NewTargetModels = ApiExtraModels(NewTargetBody, NewTargets, TargetAnswer, AddedTargets);
 
-type Destinations = Partial<Record<`destination_${0 | 1 | 2 | 3 | 4}`, unknown>>;
+const DESTINATION = five((index) => `destination_${index}` as const);
+const LIMIT_OF = five((index) => `try_count_max_${index}` as const);
+
+type Destinations = Partial<Record<(typeof DESTINATION)[number], unknown>>;
 
 /** The destinations that a body names, normalised; `undefined` where it names none, `null` where it says there is none. */
 export function readDestinations(
@@ -386,9 +389,10 @@ export function readDestinations(
 ): { readonly destinations: Five<Address | null | undefined> } | { readonly details: readonly ErrorDetail[] } {
   const details: ErrorDetail[] = [];
   const destinations = five((index) => {
-    const sent = body[`destination_${index}`];
+    const name = DESTINATION[index];
+    const sent = body[name];
     if (sent === undefined || sent === null) return sent;
-    const parsed = readAddress(sent, `${at}destination_${index}`);
+    const parsed = readAddress(sent, `${at}${name}`);
     if ('address' in parsed) return parsed.address;
     details.push(...parsed.details);
     return null;
@@ -396,12 +400,12 @@ export function readDestinations(
   return details.length > 0 ? { details } : { destinations };
 }
 
-type Limits = Partial<Record<'try_count_max' | `try_count_max_${0 | 1 | 2 | 3 | 4}`, number | null>>;
+type Limits = Partial<Record<'try_count_max' | (typeof LIMIT_OF)[number], number | null>>;
 
 /** As they were sent: `undefined` where nothing was said. */
 export const readLimits = (body: Limits): { readonly all: number | null | undefined; readonly each: Five<number | null | undefined> } => ({
   all: body.try_count_max,
-  each: five((index) => body[`try_count_max_${index}`]),
+  each: five((index) => body[LIMIT_OF[index]]),
 });
 
 /** Reads one target, alone (`at` '') or as a row (`targets[3].`): the target, or everything that is wrong with it. */
@@ -412,7 +416,7 @@ export function readTarget(sent: unknown, at: string): TargetRow {
   if ('details' in read) return read;
   const destinations = five((index) => read.destinations[index] ?? null);
   if (destinations.every((one) => one === null)) return { details: [detail(`${at}destination_0`, 'at least one destination is needed')] };
-  return { target: { ...profile(checked.value), destinations } };
+  return { target: newTarget(checked.value, destinations) };
 }
 
 /** What is wrong with the destinations of a row that is wrong anyway: all of it is told at once. */
@@ -447,7 +451,8 @@ function asWritten(one: ErrorDetail, at: string): ErrorDetail {
   return one.field.startsWith(first) ? { ...one, field: `${at}destination${one.field.slice(first.length)}` } : one;
 }
 
-function profile(body: NewTargetBody): Omit<NewTarget, 'destinations'> {
+/** One literal: to spread half of it into another costs as much as to check the whole row. */
+function newTarget(body: NewTargetBody, destinations: NewTarget['destinations']): NewTarget {
   const { all, each } = readLimits(body);
   return {
     name: body.name ?? '',
@@ -456,5 +461,6 @@ function profile(body: NewTargetBody): Omit<NewTarget, 'destinations'> {
     priority: body.priority ?? 0,
     externalId: body.external_id === '' ? null : (body.external_id ?? null),
     limits: { tryCountMax: all ?? null, tryCountMaxes: five((index) => each[index] ?? null) },
+    destinations,
   };
 }
