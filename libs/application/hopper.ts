@@ -85,9 +85,8 @@ interface Level {
 export class OutdialHopper implements Hopper {
   private levels: Level[] = [];
   private readonly queued = new Map<string, Entry>();
-  /** Targets whose newest event the read model may not show yet; its rows about them are not believed. */
+  /** Targets whose newest event the read model may not show yet, in the order of those; its rows about them are not believed. */
   private readonly recent = new Map<string, Position>();
-  private recentOrder: { readonly targetId: string; readonly position: Position }[] = [];
   private readonly taken = new Set<string>();
   private refills = 0;
   private projected: Position = '';
@@ -104,8 +103,9 @@ export class OutdialHopper implements Hopper {
   }
 
   committed(targetId: string, candidate: Candidate | null, position: Position): void {
+    // Else it would keep the place that its earlier event gave it.
+    this.recent.delete(targetId);
     this.recent.set(targetId, position);
-    this.recentOrder.push({ targetId, position });
     this.place(targetId, candidate);
   }
 
@@ -113,16 +113,12 @@ export class OutdialHopper implements Hopper {
     if (position > this.projected) this.projected = position;
     // A window that is being read may be older than this: until it is merged, what happened since must be remembered.
     if (this.refills > 0) return;
-    let forgotten = 0;
-    for (const { targetId, position: at } of this.recentOrder) {
+    for (const [targetId, at] of this.recent) {
       if (at > this.projected) break;
-      forgotten += 1;
-      if (this.recent.get(targetId) !== at) continue;
       this.recent.delete(targetId);
       const queued = this.queued.get(targetId);
       if (queued?.beyond) this.drop(queued);
     }
-    if (forgotten > 0) this.recentOrder = this.recentOrder.slice(forgotten);
   }
 
   async take(limit: number, now: Micros): Promise<readonly Candidate[]> {

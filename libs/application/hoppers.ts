@@ -52,8 +52,7 @@ export class Hoppers {
         hopper = this.warm.peek(outdialId) ?? this.make(outdialId);
         this.withNews.set(outdialId, hopper);
       }
-      const candidate = candidateOf(target);
-      hopper.committed(id, candidate && passing ? { ...candidate, known: null } : candidate, position);
+      hopper.committed(id, candidateOf(target, !passing), position);
     }
   }
 
@@ -106,9 +105,9 @@ export class Hoppers {
 
 const candidatesOf = (targets: readonly Known<Target>[]): readonly Candidate[] => targets.flatMap((target) => candidateOf(target) ?? []);
 
-/** What a hopper keeps of a target that may be dialed now or later; null for one that may not. */
-export function candidateOf(known: Known<Target>): Candidate | null {
+/** What a hopper keeps of a target that may be dialed now or later, its state too unless it is one of too many; null for one that may not. */
+export function candidateOf(known: Known<Target>, withState = true): Candidate | null {
   const target = known.state;
   if (target?.status !== 'idle' || target.due === null || target.tmDelete !== null) return null;
-  return { targetId: target.id, priority: target.priority, due: target.due, known };
+  return { targetId: target.id, priority: target.priority, due: target.due, known: withState ? known : null };
 }

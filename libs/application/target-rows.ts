@@ -117,8 +117,9 @@ export async function addRows(
 
 export function rowFate(index: number, fate: AddFate, targetId: string): RowFate {
   const target = fate.after.state;
-  const deleted = target !== null && target.tmDelete !== null;
-  return { index, result: fate.result, targetId, ...(target ? { target } : {}), ...(deleted ? { deleted } : {}) };
+  const { result } = fate;
+  if (target === null) return { index, result, targetId };
+  return target.tmDelete === null ? { index, result, targetId, target } : { index, result, targetId, target, deleted: true };
 }
 
 /** A row that a rule refuses is invalid; a store that is away fails the whole request, which is then sent again. */
