@@ -132,7 +132,7 @@ class Report {
     for (const [index, fate] of fates.entries()) {
       this.rows += 1;
       this.counts[fate.result] += 1;
-      if (this.isAskedFor(fate)) lines += `${JSON.stringify(resultWire(this.rows, fate, rows[index]))}\n`;
+      if (this.isAskedFor(fate)) lines += resultLine(this.rows, fate, rows[index]?.externalId ?? null);
     }
     if (position !== null && (this.position === null || position > this.position)) this.position = position;
     await this.spool.add(Buffer.from(lines));
@@ -174,11 +174,12 @@ class Report {
   }
 }
 
-const resultWire = (row: number, { result, targetId, deleted, details }: RowFate, sent: ImportRow | undefined): object => ({
-  row,
-  result,
-  ...(targetId === undefined ? {} : { id: targetId }),
-  ...(sent?.externalId == null ? {} : { external_id: sent.externalId }),
-  ...(deleted ? { deleted } : {}),
-  ...(details ? { details } : {}),
-});
+/** A line of the answer, as JSON: `row` counts from 1. Written as text at once: results and ids need no escape, and an object a row costs twice as much. */
+export function resultLine(row: number, { result, targetId, deleted, details }: RowFate, externalId: string | null): string {
+  let line = `{"row":${row},"result":"${result}"`;
+  if (targetId !== undefined) line += `,"id":"${targetId}"`;
+  if (externalId !== null) line += `,"external_id":${JSON.stringify(externalId)}`;
+  if (deleted) line += ',"deleted":true';
+  if (details) line += `,"details":${JSON.stringify(details)}`;
+  return `${line}}\n`;
+}
