@@ -96,7 +96,7 @@ const STREAMS_AT_ONCE = 200;
 /** Documents of a build taken together: some ten milliseconds of folding. */
 const TOGETHER = 200;
 
-const FOLDED_ANEW = 'an event is not the next one of its document: its stream is folded anew';
+export const FOLDED_ANEW = 'an event is not the next one of its document: its stream is folded anew';
 
 /**
  * Keeps one generation up to date with the log until it is stopped, loses it, or meets an event of a newer release. When it resolves nothing of it is
@@ -190,7 +190,7 @@ class Run {
 
   /** All streams up to a position, folded by this thread and by those that help it: they have ended when this has. */
   private async *folded(log: StreamsLog, upTo: Position): AsyncGenerator<FoldedStreams, void> {
-    const { decode, projections, signal, helpers = [] } = this.options;
+    const { decode, projections, signal, logger, helpers = [] } = this.options;
     const share = newShare(1 + helpers.length);
     const own = foldStreams({ log, decode, projections, upTo, share, together: Math.min(TOGETHER, this.limits.finishedDocuments) });
     let [threads, events, scanned] = [1, 0, 0];
@@ -204,6 +204,7 @@ class Run {
     yield counted(first.value);
     const called = first.value.scanned < this.limits.helpedEvents ? [] : helpers;
     threads += called.length;
+    logger.info({ threads, events: first.value.scanned, upTo }, 'building the read models stream by stream');
     const all = asTheyCome(signal, (over) => [...called.map((help) => help(upTo, share, over)), own]);
     for await (const folded of all) yield counted(folded);
     // Each thread passes every event of the log; together they bring each once.
