@@ -123,6 +123,14 @@ export class Folding {
     return this.found.splice(0);
   }
 
+  /** Hands over what is to be written, and forgets it: for a build in which no event of these documents comes again. */
+  handOver(): readonly StoredDocument[] {
+    const documents = this.documents();
+    this.changed.clear();
+    this.found.length = 0;
+    return documents;
+  }
+
   private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[]): Gap | null {
     const held = this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
     // What is quarantined stays as it is until it is folded anew as a whole.

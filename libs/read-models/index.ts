@@ -24,6 +24,7 @@ export {
 } from './targets';
 export { startProjector, type Projector, type ProjectorOptions, type ProjectorProgress } from './projector';
 export type { ProjectionLog, ProjectionLogger } from './runner';
+export { foldStreams, packFolds, unpackFolds, type FoldedStreams, type Helper, type PackedFolds } from './stream-folds';
 export { openSqliteGenerations } from './sqlite-generations';
 export { openSqliteReadStore, type SqliteReadStore } from './sqlite-read-store';
 export { openGenerations, openReadStore, type OpenedGenerations, type OpenedReads, type ReadSource } from './read-source';

@@ -17,6 +17,17 @@ import {
 
 projectionContract('progress', progress, factsOfOutdial);
 
+test('parts of the progress, each counted from other targets, come to the whole, whatever the split', () => {
+  fc.assert(
+    fc.property(factsOfOutdial, fc.array(fc.nat({ max: 2 }), { minLength: 4, maxLength: 4 }), (facts, partOf) => {
+      const parts = [0, 1, 2].map((part) => facts.filter(({ stream }) => partOf[Number(stream.slice(-1))] === part));
+      const counted = parts.filter(({ length }) => length > 0).map((part) => progress.evolveAll!(null, part));
+      if (facts.length > 0) expect(counted.reduce((one, other) => progress.merge!(one, other))).toEqual(progress.evolveAll!(null, facts));
+    }),
+    { numRuns: 200 },
+  );
+});
+
 type Counted = Omit<Progress, 'tm' | 'attempts'> & { readonly attempts: Omit<Progress['attempts'], 'byMinute'> };
 
 /** The last day's ends, told by the events alone. */

@@ -95,12 +95,13 @@ export const progress: Projection<ProgressDocument> = {
   documentId: (subject) => subject.slice(0, subject.indexOf('.')),
   evolve: (document, fact) => countAll(document, [fact]),
   evolveAll: countAll,
+  merge: (one, other) => new Tally().add(one).add(other).document(),
   fields: () => ({}),
   ...jsonBody(),
 };
 
 function countAll(document: ProgressDocument | null, facts: readonly Fact[]): ProgressDocument {
-  const tally = new Tally(document ?? EMPTY);
+  const tally = new Tally().add(document ?? EMPTY);
   for (const { event } of facts) {
     if (!isTargetEvent(event)) throw new MisplacedEvent('progress', event.type);
     tally.count(event);
@@ -108,34 +109,39 @@ function countAll(document: ProgressDocument | null, facts: readonly Fact[]): Pr
   return tally.document();
 }
 
-/** A document being counted on: a run of thousands of events is folded on one copy instead of thousands. */
+/** Documents being counted on: a run of thousands of events is folded on one copy instead of thousands. */
 class Tally {
-  private readonly statuses: Record<Standing['status'], number>;
-  private readonly doneReasons: Record<NonNullable<Standing['doneReason']>, number>;
-  private readonly outcomes: Record<CountedOutcome, number>;
-  private readonly attemptsByDestination: number[];
-  private readonly answeredByDestination: number[];
-  private readonly attemptsByTry: number[];
-  private readonly answeredByTry: number[];
-  private readonly idle: Map<number, number>;
-  private readonly ends: Map<number, MinuteOfEnds>;
-  private attempted: number;
-  private newestMinute: number;
-  private past: number;
+  private readonly statuses = { ...EMPTY.statuses };
+  private readonly doneReasons = { ...EMPTY.doneReasons };
+  private readonly outcomes = { ...EMPTY.outcomes };
+  private readonly attemptsByDestination: number[] = [];
+  private readonly answeredByDestination: number[] = [];
+  private readonly attemptsByTry: number[] = [];
+  private readonly answeredByTry: number[] = [];
+  private readonly idle = new Map<number, number>();
+  private readonly ends = new Map<number, MinuteOfEnds>();
+  private attempted = 0;
+  private settled = 0;
+  private past = 0;
+  private newestMinute = SETTLED_AFTER;
 
-  constructor(private readonly before: ProgressDocument) {
-    this.statuses = { ...before.statuses };
-    this.doneReasons = { ...before.doneReasons };
-    this.outcomes = { ...before.outcomes };
-    this.attemptsByDestination = [...before.attemptsByDestination];
-    this.answeredByDestination = [...before.answeredByDestination];
-    this.attemptsByTry = [...before.attemptsByTry];
-    this.answeredByTry = [...before.answeredByTry];
-    this.ends = new Map(before.endsByMinute.map((minute) => [minute[0], minute]));
-    this.attempted = before.attempted;
-    this.idle = new Map(before.idleByMinute.minutes);
-    this.past = before.idleByMinute.past;
-    this.newestMinute = before.idleByMinute.settled + SETTLED_AFTER;
+  /** Counts what a document has counted; of documents of other targets only. */
+  add(document: ProgressDocument): this {
+    addAll(this.statuses, document.statuses);
+    addAll(this.doneReasons, document.doneReasons);
+    addAll(this.outcomes, document.outcomes);
+    for (const [index, by] of document.attemptsByDestination.entries()) add(this.attemptsByDestination, index, by);
+    for (const [index, by] of document.answeredByDestination.entries()) add(this.answeredByDestination, index, by);
+    for (const [index, by] of document.attemptsByTry.entries()) add(this.attemptsByTry, index, by);
+    for (const [index, by] of document.answeredByTry.entries()) add(this.answeredByTry, index, by);
+    for (const [minute, ended, answered] of document.endsByMinute) this.endedIn(minute, ended, answered);
+    const { settled, past, minutes } = document.idleByMinute;
+    for (const [minute, by] of minutes) this.due(minute, by);
+    this.attempted += document.attempted;
+    this.past += past;
+    this.settled = Math.max(this.settled, settled);
+    this.newestMinute = Math.max(this.newestMinute, settled + SETTLED_AFTER);
+    return this;
   }
 
   count(event: TargetEvent): void {
@@ -197,9 +203,12 @@ class Tally {
   }
 
   private ended(tm: Micros, by: 0 | 1, outcome: ReportedOutcome): void {
-    const minute = minuteOf(tm);
+    if (by > 0 || outcome === 'answered') this.endedIn(minuteOf(tm), by, outcome === 'answered' ? 1 : 0);
+  }
+
+  private endedIn(minute: number, by: number, answeredBy: number): void {
     const [, ended, answered] = this.ends.get(minute) ?? [minute, 0, 0];
-    if (by > 0 || outcome === 'answered') this.ends.set(minute, [minute, ended + by, answered + (outcome === 'answered' ? 1 : 0)]);
+    this.ends.set(minute, [minute, ended + by, answered + answeredBy]);
   }
 
   private attempt(outcome: Outcome | 'under_way', index: DestinationIndex, by: 1 | -1): void {
@@ -222,8 +231,8 @@ class Tally {
     if (standing.due !== null) this.due(minuteOf(standing.due), by);
   }
 
-  private due(minute: number, by: 1 | -1): void {
-    if (minute <= this.before.idleByMinute.settled) this.past += by;
+  private due(minute: number, by: number): void {
+    if (minute <= this.settled) this.past += by;
     else this.idle.set(minute, (this.idle.get(minute) ?? 0) + by);
   }
 
@@ -243,6 +252,10 @@ class Tally {
 const add = (counts: number[], index: number, by: number): void => {
   while (counts.length <= index) counts.push(0);
   counts[index] = (counts[index] ?? 0) + by;
+};
+
+const addAll = <Key extends string>(counts: Record<Key, number>, by: Readonly<Record<Key, number>>): void => {
+  for (const key in counts) counts[key] += by[key];
 };
 
 /** Without the zeros at its end: what was released leaves no trace. */

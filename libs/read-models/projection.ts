@@ -37,6 +37,8 @@ export interface Projection<Doc> {
    * and folds that stream anew.
    */
   headOf?(document: Doc): StreamHead;
+  /** Of a model whose documents fold many streams: what two of one document come to, each folded from nothing and of other whole streams. Equals the fold of them all. */
+  merge?(one: Doc, other: Doc): Doc;
   /** The indexed fields of a document. */
   fields(document: Doc): StoredDocument['fields'];
   /** Its body, and back. A document that was never folded (quarantined at its first event) has the body `null`. */

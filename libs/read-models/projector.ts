@@ -5,17 +5,8 @@ import { Folding, type Decode } from './folding';
 import { ensureGeneration, nextName, retireOthers } from './generations';
 import { versionsOf, type AnyProjection } from './projection';
 import type { Generations, GenerationStatus, GenerationWriter, QuarantinedDocument } from './read-store';
-import {
-  backoff,
-  factOf,
-  newerRelease,
-  runProjections,
-  type Commit,
-  type ProjectionLog,
-  type ProjectionLogger,
-  type RunEnd,
-  type RunnerLimits,
-} from './runner';
+import { backoff, runProjections, type Commit, type ProjectionLog, type ProjectionLogger, type RunEnd, type RunnerLimits } from './runner';
+import { factOf, newerRelease, type Helper } from './stream-folds';
 
 /** How far the live generation is. Plain data: it crosses threads. */
 export interface ProjectorProgress {
@@ -39,6 +30,8 @@ export interface ProjectorOptions {
   readonly onProgress: (progress: ProjectorProgress) => void;
   readonly logger?: ProjectionLogger;
   readonly wait?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  /** Threads that a build from nothing may use beside this one. */
+  readonly helpers?: readonly Helper[];
   readonly limits?: Partial<RunnerLimits>;
 }
 
@@ -186,7 +179,7 @@ class GenerationsProjector {
   }
 
   private async build(name: string, promotion: Building['promotion'] = null): Promise<Building> {
-    const { log, decode, projections, limits } = this.options;
+    const { log, decode, projections, helpers, limits } = this.options;
     const writer = await this.open(name);
     const building: Building = {
       name,
@@ -210,6 +203,7 @@ class GenerationsProjector {
       wait: this.wait,
       logger: this.logger,
       onCommitted: (commit) => this.committed(building, commit),
+      ...(helpers === undefined ? {} : { helpers }),
       ...(limits === undefined ? {} : { limits }),
     }).then(
       (end) => this.ended(building, explain(end)),

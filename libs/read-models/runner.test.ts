@@ -7,8 +7,9 @@ import { getProgress } from './progress';
 import { versionsOf, type AnyProjection } from './projection';
 import { live, openRig, positionOf, steps, T0, TestLog, type Rig } from './projection.contract';
 import { READ_MODELS } from './read-models';
-import type { GenerationWriter, WriteBatch } from './read-store';
-import type { ProjectionLog } from './runner';
+import type { GenerationWriter, ReadDocument, WriteBatch } from './read-store';
+import { FOLDED_ANEW, type ProjectionLog, type RunnerOptions } from './runner';
+import { foldStreams, packFolds, unpackFolds, type Helper, type StreamFoldsOptions } from './stream-folds';
 import { callableWindow, expiringLeases, getTarget, listTargets, targets } from './targets';
 
 let log: TestLog;
@@ -378,26 +379,34 @@ function fail(): never {
 }
 
 describe('Building from nothing, stream by stream', () => {
-  /** The log as one that can tell its streams, two at a time; `told` sees each batch before it is given. */
-  const streamed = (of: TestLog, told: (batch: StreamsBatch, n: number) => StreamsBatch = (batch) => batch): ProjectionLog => ({
+  /** The log as one that can tell its streams, two at a time; `told` sees each batch before it is given. `mine`: those that fall to the caller. */
+  const streamed = (
+    of: TestLog,
+    told: (batch: StreamsBatch, n: number) => StreamsBatch = (batch) => batch,
+    mine: (n: number) => boolean = () => true,
+  ): ProjectionLog & StreamFoldsOptions['log'] => ({
     subscribe: (after, signal) => of.subscribe(after, signal),
     readStream: (stream) => of.readStream(stream),
     head: async () => of.end,
     async *readStreams(_, upTo) {
       const events = of.events.filter(({ position }) => position <= upTo);
       const names = [...new Set(events.map(({ stream }) => stream))];
+      let scanned = events.length;
       for (let n = 0; 2 * n < names.length; n += 1) {
+        if (!mine(n)) continue;
         const streams = names
           .slice(2 * n, 2 * n + 2)
           .map((stream) => ({ stream, events: events.filter((event) => event.stream === stream) }));
-        yield told({ at: n, streams, scanned: n === 0 ? events.length : 0 }, n);
+        yield told({ at: n, streams, scanned }, n);
+        scanned = 0;
       }
+      yield { at: names.length, streams: [], scanned };
     },
   });
   /** Every document that a log can have made: of its targets, and of its outdials' progress. */
-  const documents = async (of: Rig, ids: readonly string[]): Promise<unknown> => {
+  const documents = async (of: Rig, ids: readonly string[]) => {
     const writer = await of.writer();
-    const all = [writer.position(), writer.load('targets', ids), writer.load('progress', ['o1', 'o2'])];
+    const all = [writer.position(), writer.load('targets', ids), writer.load('progress', ['o1', 'o2'])] as const;
     return Promise.all(all).finally(() => writer.close());
   };
   const inOrder = async (of: TestLog): Promise<unknown> => {
@@ -494,5 +503,163 @@ describe('Building from nothing, stream by stream', () => {
     log.appendRaw(streamOf.target('o1', 't0'), { type: 'TargetTeleported', data: '{}', metadata: '{"tm":1,"v":1}' });
     const { end } = await rig.catchUp({ log: streamed(log) });
     expect(end).toEqual({ reason: 'unknown-event-type', type: 'TargetTeleported', position: log.end });
+  });
+
+  describe('by several threads', () => {
+    type Told = Parameters<typeof streamed>[1];
+    /** Batch n falls to the thread deal[n % length], 0 being the runner's own; what they make comes over as between threads. */
+    const dealt = (of: TestLog, deal: readonly number[], told?: Told): Partial<RunnerOptions> => {
+      const mine = (thread: number) => (n: number) => deal[n % deal.length] === thread;
+      const helper = (thread: number): Helper =>
+        async function* (upTo, share) {
+          const streams = streamed(of, told, mine(thread));
+          const folds = { log: streams, decode: decodeEvent, projections: READ_MODELS, upTo, share, together: 3 };
+          for await (const folded of foldStreams(folds)) yield unpackFolds(structuredClone(packFolds(folded)));
+        };
+      return { log: streamed(of, told, mine(0)), helpers: [helper(1), helper(2)], limits: { helpedEvents: 0, finishedDocuments: 4 } };
+    };
+    const deals = fc.array(fc.nat({ max: 2 }), { minLength: 1, maxLength: 7 });
+    /** As a thread that has nothing to tell yet. */
+    const waiting = (): { readonly helper: Helper; readonly ended: () => boolean } => {
+      let ended = false;
+      const helper: Helper = async function* (_, __, signal) {
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+        ended = true;
+        yield* [];
+      };
+      return { helper, ended: () => ended };
+    };
+    const warned = (): { readonly logger: RunnerOptions['logger']; readonly warnings: string[] } => {
+      const warnings: string[] = [];
+      const warn = (_: object, message: string): void => void warnings.push(message);
+      return { warnings, logger: { info: () => undefined, warn, error: () => undefined } };
+    };
+    const IN_ORDER = 'could not build stream by stream: building in the order of the log';
+
+    test('makes the very documents that one makes, whoever folds which, also of streams with events that cannot be folded', async () => {
+      const quarantines: number[] = [];
+      const damage = fc.array(fc.record({ target: fc.nat({ max: 3 }), kind: fc.constantFrom('malformed', 'misplaced') }), { maxLength: 2 });
+      await fc.assert(
+        fc.asyncProperty(steps, steps, damage, deals, async (one, other, damaged, deal) => {
+          const both = new TestLog();
+          live(both, one, 'o1');
+          for (const { target: n, kind } of damaged) {
+            const stream = streamOf.target('o1', `o1-t${n}`);
+            if (kind === 'malformed') both.appendRaw(stream, { type: 'TargetCanceled', data: '{', metadata: '{"tm":1,"v":1}' });
+            else both.append(stream, { type: 'OutdialDeleted', tm: T0, outdialId: 'o1' });
+          }
+          live(both, other, 'o2');
+          const [alone, together] = [await openRig(both), await openRig(both)];
+          try {
+            const ids = ['o1', 'o2'].flatMap((outdial) => [0, 1, 2, 3].map((n) => `${outdial}-t${n}`));
+            const ends = [await alone.catchUp({ log: streamed(both) }), await together.catchUp(dealt(both, deal))];
+            const [of, as] = [await documents(alone, ids), await documents(together, ids)];
+            // Of several events that progress lacks any may be named; what it was before them is nobody's to read.
+            const lacking = ({ quarantine, ...document }: ReadDocument): object =>
+              quarantine === null ? document : { ...document, position: 'any', body: 'any' };
+            expect(as.slice(0, 2)).toEqual(of.slice(0, 2));
+            expect(as[2].map(lacking)).toEqual(of[2].map(lacking));
+            const marks = ends.map(({ commits }) => commits.flatMap(({ quarantined }) => quarantined).length);
+            expect(marks[1]).toBe(marks[0]);
+            quarantines.push(marks[0] ?? 0);
+          } finally {
+            await alone.close();
+            await together.close();
+          }
+        }),
+        { numRuns: 25 },
+      );
+      expect(Math.max(...quarantines)).toBeGreaterThan(1);
+    }, 30_000);
+
+    test('a small log is folded alone', async () => {
+      lived();
+      const refuses: Helper = () => fail();
+      const { warnings, logger } = warned();
+      await rig.catchUp({ log: streamed(log), helpers: [refuses], limits: { helpedEvents: 19 }, logger });
+      expect(warnings).toEqual([]);
+      expect(await built()).toEqual(await inOrder(log));
+    });
+
+    test('a stream whose events do not follow one another is folded anew, and that is told, whoever met it', async () => {
+      lived();
+      const cut: Told = (batch, n) =>
+        n === 1 ? { ...batch, streams: batch.streams.map((one) => ({ ...one, events: one.events.toReversed() })) } : batch;
+      const { warnings, logger } = warned();
+      await rig.catchUp({ ...dealt(log, [0, 1], cut), logger });
+      expect(warnings).toEqual([FOLDED_ANEW, FOLDED_ANEW]);
+      expect(await built()).toEqual(await inOrder(log));
+    });
+
+    test('what one of them does not bring, nobody does: the log is built in its own order', async () => {
+      lived();
+      const cut: Told = (batch, n) => (n === 1 ? { ...batch, streams: batch.streams.slice(1) } : batch);
+      const { warnings, logger } = warned();
+      await rig.catchUp({ ...dealt(log, [0, 1], cut), logger });
+      expect(warnings).toEqual([IN_ORDER]);
+      expect(await built()).toEqual(await inOrder(log));
+    });
+
+    test.each(['at once', 'when it has folded some'])(
+      'one that fails %s is told of, the others end, and the log is built in its own order',
+      async (when) => {
+        lived();
+        const idle = waiting();
+        const fails: Helper = async function* (...build) {
+          for await (const folded of dealt(log, [0, 1, 2]).helpers![0]!(...build)) {
+            if (when === 'at once') break;
+            yield folded;
+          }
+          throw new Error('killed');
+        };
+        const { warnings, logger } = warned();
+        await rig.catchUp({ ...dealt(log, [0, 1, 2]), helpers: [idle.helper, fails], logger });
+        expect(warnings).toEqual([IN_ORDER]);
+        expect(idle.ended()).toBe(true);
+        expect(await built()).toEqual(await inOrder(log));
+      },
+    );
+
+    test('they end when it is stopped, or has lost the generation', async () => {
+      lived();
+      for (const reason of ['stopped', 'ownership-lost'] as const) {
+        const idle = waiting();
+        const stop = new AbortController();
+        const writer = await rig.writer();
+        let commits = 0;
+        const commit = async (batch: WriteBatch): Promise<boolean> => {
+          commits += 1;
+          if (commits === 2 && reason === 'stopped') stop.abort();
+          return commits < 2 || reason === 'stopped' ? writer.commit(batch) : false;
+        };
+        const build = { ...dealt(log, [0]), helpers: [idle.helper], writer: overriding(writer, { commit }), signal: stop.signal };
+        expect((await rig.catchUp(build)).end).toEqual({ reason });
+        expect(idle.ended()).toBe(true);
+      }
+    });
+
+    test('an event of a newer release ends it, whoever meets it', async () => {
+      lived();
+      log.appendRaw(streamOf.target('o2', 't3'), { type: 'TargetTeleported', data: '{}', metadata: '{"tm":1,"v":1}' });
+      for (const deal of [
+        [0, 1],
+        [1, 0],
+      ]) {
+        const { end } = await rig.catchUp(dealt(log, deal));
+        expect(end).toEqual({ reason: 'unknown-event-type', type: 'TargetTeleported', position: log.end });
+      }
+    });
+  });
+
+  test('a store that fails meanwhile is tried again, and no document is lost', async () => {
+    lived();
+    const writer = await rig.writer();
+    let commits = 0;
+    const commit = async (batch: WriteBatch): Promise<boolean> => {
+      if ((commits += 1) % 2 === 1) throw new Error('disk full');
+      return writer.commit(batch);
+    };
+    await rig.catchUp({ log: streamed(log), limits: { finishedDocuments: 4 }, writer: overriding(writer, { commit }) });
+    expect(await built()).toEqual(await inOrder(log));
   });
 });

@@ -1,7 +1,18 @@
-import { START, type EventBatch, type EventStore, type Position, type RecordedEvent } from '#event-store';
-import { Folding, type Decode, type UnreadableFact } from './folding';
-import type { AnyProjection, Fact } from './projection';
-import type { GenerationWriter, Quarantine, StoredDocument } from './read-store';
+import { newShare, START, type EventBatch, type EventStore, type Position, type RecordedEvent } from '#event-store';
+import { Folding, type Decode } from './folding';
+import type { AnyProjection } from './projection';
+import type { GenerationWriter, Quarantine } from './read-store';
+import {
+  categoryOf,
+  foldInto,
+  foldStreams,
+  GatheredFolds,
+  isNewerEvent,
+  type Documents,
+  type FoldedStreams,
+  type GapFound,
+  type Helper,
+} from './stream-folds';
 
 /** The part of the event store that projections follow. */
 export interface ProjectionLog extends Partial<Pick<EventStore, 'readStreams' | 'head'>> {
@@ -44,6 +55,8 @@ export interface RunnerOptions {
   /** Awaited: the runner goes on when it has resolved. */
   readonly onCommitted: (commit: Commit) => void | Promise<void>;
   readonly logger: ProjectionLogger;
+  /** Each takes a part of a build from nothing, where the log can tell its streams. */
+  readonly helpers?: readonly Helper[];
   readonly limits?: Partial<RunnerLimits>;
 }
 
@@ -59,6 +72,8 @@ export interface RunnerLimits {
   readonly mostDocuments: number;
   /** Documents written at a time while a generation is built stream by stream: each is finished by then, so nothing is gained by holding more. */
   readonly finishedDocuments: number;
+  /** Events of a log that helpers are called for: a smaller one is folded before they have started. */
+  readonly helpedEvents: number;
   /** Unchanged documents kept, for each projection. */
   readonly cachedDocuments: number;
   /** Events held before they are folded, where a commit takes more than that: the more at once, the fewer documents are met twice. */
@@ -71,12 +86,17 @@ const LIMITS: RunnerLimits = {
   mostEvents: 500_000,
   mostDocuments: 100_000,
   finishedDocuments: 10_000,
+  helpedEvents: 20_000,
   cachedDocuments: 2_000,
   mostUnfolded: 16_000,
 };
 
 /** Streams decoded at a time: few enough for their events to be gone again before anybody has to collect them. */
 const STREAMS_AT_ONCE = 200;
+/** Documents of a build taken together: some ten milliseconds of folding. */
+const TOGETHER = 200;
+
+export const FOLDED_ANEW = 'an event is not the next one of its document: its stream is folded anew';
 
 /**
  * Keeps one generation up to date with the log until it is stopped, loses it, or meets an event of a newer release. When it resolves nothing of it is
@@ -88,27 +108,13 @@ export async function runProjections(options: RunnerOptions): Promise<RunEnd> {
   } catch (error) {
     if (error instanceof Stopped) return { reason: 'stopped' };
     if (error instanceof OwnershipLost) return { reason: 'ownership-lost' };
-    if (error instanceof NewerEvent) return { reason: 'unknown-event-type', type: error.type, position: error.position };
+    if (isNewerEvent(error)) return { reason: 'unknown-event-type', type: error.type, position: error.position };
     throw error;
   }
 }
 
 class Stopped extends Error {}
 class OwnershipLost extends Error {}
-
-/** An event of a type that this release does not know. */
-class NewerEvent extends Error {
-  constructor(
-    readonly type: string,
-    readonly position: Position,
-  ) {
-    super(newerRelease(type, position));
-  }
-}
-
-/** What to tell of an event type that is not known. */
-export const newerRelease = (type: string, position: Position): string =>
-  `The event ${type} at ${position} was written by a newer release: run that release, or a newer one.`;
 
 /** The log's streams do not add up to its events: only its own order shows all of them. */
 class DamagedLog extends Error {}
@@ -170,41 +176,53 @@ class Run {
    */
   private async buildByStreams(): Promise<void> {
     const { log, logger, signal } = this.options;
-    if (log.readStreams === undefined || log.head === undefined) return;
+    if (!tellsStreams(log)) return;
     try {
       const upTo = await log.head();
-      let [scanned, events] = [0, 0];
-      for await (const batch of log.readStreams(null, upTo)) {
-        if (signal.aborted) throw new Stopped();
-        const brought = await Promise.all(batch.streams.map((one) => this.wholeStream(one, upTo)));
-        for (const stream of brought) this.hold(stream);
-        await this.fold();
-        scanned += batch.scanned;
-        events += brought.reduce((total, { length }) => total + length, 0);
-        if (this.finished.reduce((total, { pending }) => total + pending, 0) >= this.limits.finishedDocuments)
-          await this.commit(this.finished, false);
-      }
-      if (events !== scanned) throw new DamagedLog('The streams of the log do not bring all of its events.');
-      this.taken = upTo;
-      await this.commit(this.foldings, false);
+      await this.writeAll(upTo, this.folded(log, upTo));
     } catch (error) {
-      if (error instanceof Stopped || error instanceof OwnershipLost || error instanceof NewerEvent) throw error;
+      if (signal.aborted) throw new Stopped();
+      if (error instanceof OwnershipLost || isNewerEvent(error)) throw error;
       logger.warn({ err: error }, 'could not build stream by stream: building in the order of the log');
       this.forget();
     }
   }
 
-  private async wholeStream(
-    { stream, events }: { readonly stream: string; readonly events: readonly RecordedEvent[] },
-    upTo: Position,
-  ): Promise<readonly RecordedEvent[]> {
-    // Without events the store's index has it otherwise: it has gone on since, as a rule.
-    return events.length > 0 ? events : (await this.options.log.readStream(stream)).filter(({ position }) => position <= upTo);
+  /** All streams up to a position, folded by this thread and by those that help it: they have ended when this has. */
+  private async *folded(log: StreamsLog, upTo: Position): AsyncGenerator<FoldedStreams, void> {
+    const { decode, projections, signal, logger, helpers = [] } = this.options;
+    const share = newShare(1 + helpers.length);
+    const own = foldStreams({ log, decode, projections, upTo, share, together: Math.min(TOGETHER, this.limits.finishedDocuments) });
+    let [threads, events, scanned] = [1, 0, 0];
+    const counted = (folded: FoldedStreams): FoldedStreams => {
+      events += folded.events;
+      scanned += folded.scanned;
+      return folded;
+    };
+    const first = await own.next();
+    if (first.done === true) return;
+    yield counted(first.value);
+    const called = first.value.scanned < this.limits.helpedEvents ? [] : helpers;
+    threads += called.length;
+    logger.info({ threads, events: first.value.scanned, upTo }, 'building the read models stream by stream');
+    const all = asTheyCome(signal, (over) => [...called.map((help) => help(upTo, share, over)), own]);
+    for await (const folded of all) yield counted(folded);
+    // Each thread passes every event of the log; together they bring each once.
+    if (scanned !== threads * events) throw new DamagedLog('The streams of the log do not bring all of its events.');
   }
 
-  /** Of models whose documents fold one stream each. The others are finished with the last stream, and begin anew when a build is interrupted. */
-  private get finished(): readonly Folding[] {
-    return this.foldings.filter(({ projection }) => projection.headOf !== undefined);
+  private async writeAll(upTo: Position, streams: AsyncIterable<FoldedStreams>): Promise<void> {
+    const { projections, logger, signal } = this.options;
+    const gathered = new GatheredFolds(projections);
+    for await (const { documents, events, gaps } of streams) {
+      if (signal.aborted) throw new Stopped();
+      for (const gap of gaps) logger.warn(gap, FOLDED_ANEW);
+      gathered.add(documents);
+      this.events += events;
+      if (gathered.finished >= this.limits.finishedDocuments) await this.commitBuilt(gathered.takeFinished());
+    }
+    this.taken = upTo;
+    await this.commitBuilt(gathered.takeAll());
   }
 
   private async take(batch: EventBatch): Promise<void> {
@@ -222,7 +240,7 @@ class Run {
       throw error;
     }
     if (!enough) return;
-    await this.commit(this.foldings, batch.caughtUp);
+    await this.commit(batch.caughtUp);
     this.mostEvents = batch.caughtUp ? this.limits.firstEvents : this.afterLag(this.mostEvents);
   }
 
@@ -269,69 +287,70 @@ class Run {
   }
 
   private async foldSome(streams: readonly (readonly RecordedEvent[])[]): Promise<void> {
-    const facts = this.decodeAll(streams);
-    for (const folding of this.foldings) {
-      const { projection } = folding;
-      for (const { documentId, fact } of folding.fold(facts.get(projection.category) ?? [])) {
-        const { stream, revision } = fact;
-        this.options.logger.warn(
-          { stream, revision, projection: projection.name },
-          'an event is not the next one of its document: folding its stream anew',
-        );
-        folding.refold(documentId, await this.readUpTo(fact));
-      }
-    }
-  }
-
-  /** Decodes each event once for all projections, by category; leaves out what none of them folds. */
-  private decodeAll(streams: readonly (readonly RecordedEvent[])[]): ReadonlyMap<string, readonly (Fact | UnreadableFact)[]> {
-    const facts = new Map<string, (Fact | UnreadableFact)[]>(this.options.projections.map(({ category }) => [category, []]));
-    for (const events of streams) {
-      const own = events[0] && facts.get(categoryOf(events[0].stream));
-      if (own) for (const recorded of events) own.push(factOf(recorded, this.options.decode));
-    }
-    return facts;
-  }
-
-  /** A stream from its beginning; at least up to an event that is known to be there, also from a store that is still behind. */
-  private async readUpTo(fact: Fact | UnreadableFact): Promise<readonly (Fact | UnreadableFact)[]> {
-    const { log, decode } = this.options;
-    return this.persist('read a stream', async () => {
-      const recorded = await log.readStream(fact.stream);
-      const last = recorded.at(-1);
-      if (last === undefined || last.revision < fact.revision)
-        throw new Error(`${fact.stream} was read without its event ${fact.revision}.`);
-      return recorded.map((event) => factOf(event, decode));
+    await foldInto(this.foldings, streams, this.options.decode, (gap) => {
+      this.options.logger.warn(gap, FOLDED_ANEW);
+      return this.readUpTo(gap);
     });
   }
 
-  private async commit(foldings: readonly Folding[], caughtUp: boolean): Promise<void> {
-    const { writer, onCommitted, logger } = this.options;
-    const documents = new Map<string, readonly StoredDocument[]>();
-    for (const folding of foldings) {
-      if (folding.pending > 0) documents.set(folding.projection.schema.name, folding.documents());
-    }
+  /** A stream from its beginning; at least up to an event that is known to be there, also from a store that is still behind. */
+  private async readUpTo({ stream, revision }: GapFound): Promise<readonly RecordedEvent[]> {
+    return this.persist('read a stream', async () => {
+      const recorded = await this.options.log.readStream(stream);
+      const last = recorded.at(-1);
+      if (last === undefined || last.revision < revision) throw new Error(`${stream} was read without its event ${revision}.`);
+      return recorded;
+    });
+  }
+
+  private async commit(caughtUp: boolean): Promise<void> {
+    const changed = this.foldings.filter(({ pending }) => pending > 0);
+    const documents = new Map(changed.map((folding) => [folding.projection.schema.name, folding.documents()]));
+    await this.write(documents);
+    await this.committedAll(
+      documents,
+      this.foldings.flatMap((folding) => folding.committed()),
+      caughtUp,
+    );
+  }
+
+  /** Of a build from nothing: what is marked in it is marked newly. */
+  private async commitBuilt(documents: Documents): Promise<void> {
+    await this.write(documents);
+    const marks = Array.from(documents.values()).flatMap((of) => of.flatMap(({ quarantine }) => quarantine ?? []));
+    await this.committedAll(
+      documents,
+      marks.map((mark) => JSON.parse(mark) as Quarantine),
+      false,
+    );
+  }
+
+  private async write(documents: Documents): Promise<void> {
+    const { writer } = this.options;
     const checkpoint = { from: this.committed, to: this.taken };
-    if (documents.size > 0 || checkpoint.from !== checkpoint.to) {
-      let failed = false;
-      const written = await this.persist('write documents', async () => {
-        // After a failure nobody knows whether it was written; a second try would then take itself for another owner.
-        if (failed && (await writer.position()) === checkpoint.to) return true;
-        failed = true;
-        return writer.commit({ documents, checkpoint });
-      });
-      if (!written) throw new OwnershipLost();
-    }
-    const quarantined = foldings.flatMap((folding) => folding.committed());
+    const moves = checkpoint.from !== checkpoint.to;
+    if (documents.size === 0 && !moves) return;
+    let failed = false;
+    const written = await this.persist('write documents', async () => {
+      // After a failure nobody knows whether it was written; a second try would then take itself for another owner.
+      if (failed && moves && (await writer.position()) === checkpoint.to) return true;
+      failed = true;
+      return writer.commit({ documents, checkpoint });
+    });
+    if (!written) throw new OwnershipLost();
+  }
+
+  private async committedAll(documents: Documents, quarantined: readonly Quarantine[], caughtUp: boolean): Promise<void> {
+    const { onCommitted, logger } = this.options;
     for (const mark of quarantined) logger.error(mark, 'an event could not be folded: its document is quarantined');
     const commit: Commit = {
-      position: checkpoint.to,
+      position: this.taken,
       caughtUp,
       events: this.events,
       documents: Array.from(documents.values()).reduce((total, { length }) => total + length, 0),
       quarantined,
     };
-    this.committed = checkpoint.to;
+    this.committed = this.taken;
     this.events = 0;
     await onCommitted(commit);
   }
@@ -350,7 +369,7 @@ class Run {
   /** Waits after an error that passes; throws what ends the run. */
   private async pause(error: unknown, failures: number, what: string): Promise<void> {
     const { signal, wait, logger } = this.options;
-    if (error instanceof Stopped || error instanceof OwnershipLost || error instanceof NewerEvent) throw error;
+    if (error instanceof Stopped || error instanceof OwnershipLost || isNewerEvent(error)) throw error;
     if (signal.aborted) throw new Stopped();
     logger.warn({ err: error, failures }, `could not ${what}: trying again`);
     await wait(backoff(failures), signal);
@@ -362,20 +381,30 @@ class Run {
 /** Milliseconds before the next try: 50, 100, … 5,000. No jitter: a generation has one owner. */
 export const backoff = (failures: number): number => Math.min(5_000, 50 * 2 ** (failures - 1));
 
-/** The kind of a stream: what stands before the first `-` of its name. */
-const categoryOf = (stream: string): string => stream.slice(0, stream.indexOf('-'));
+type StreamsLog = ProjectionLog & Required<Pick<ProjectionLog, 'readStreams' | 'head'>>;
 
-/** Decodes an event; what is malformed becomes an unreadable fact. Throws `NewerEvent`. */
-export function factOf(
-  { type, data, metadata, stream, revision, position, hash, id }: RecordedEvent,
-  decode: Decode,
-): Fact | UnreadableFact {
+const tellsStreams = (log: ProjectionLog): log is StreamsLog => log.readStreams !== undefined && log.head !== undefined;
+
+/** What any of them tells next, as it comes; of those that have, the first. They have all ended when this has, and are told to when it ends early. */
+async function* asTheyCome<T>(
+  signal: AbortSignal,
+  begin: (over: AbortSignal) => readonly AsyncGenerator<T, void>[],
+): AsyncGenerator<T, void> {
+  const over = new AbortController();
+  const sources = begin(AbortSignal.any([signal, over.signal]));
+  const nextOf = async (source: AsyncGenerator<T, void>) => ({ source, next: await source.next() });
+  const coming = new Map(sources.map((source) => [source, nextOf(source)]));
   try {
-    return { event: decode({ type, data, metadata }), stream, revision, position, hash, id };
-  } catch (error) {
-    if (codeOf(error) === 'UnknownEventType') throw new NewerEvent(type, position);
-    return { event: null, error: error instanceof Error ? error : new Error(String(error)), stream, revision, position, hash, id };
+    while (coming.size > 0) {
+      const { source, next } = await Promise.race(coming.values());
+      if (next.done === true) coming.delete(source);
+      else {
+        yield next.value;
+        coming.set(source, nextOf(source));
+      }
+    }
+  } finally {
+    over.abort();
+    await Promise.allSettled(sources.map((source) => source.return()));
   }
 }
-
-const codeOf = (error: unknown): unknown => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined);

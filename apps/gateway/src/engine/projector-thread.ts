@@ -6,6 +6,7 @@ import { Presence } from '#application';
 import { systemScheduler } from '#platform';
 import { openGenerations, READ_MODELS, startProjector } from '#read-models';
 import type { Generations, Projector } from '#read-models';
+import { buildThreads } from './build-threads';
 import type { FromProjector, ProjectorPlace, ToProjector } from './projector';
 
 /**
@@ -18,6 +19,12 @@ if (!port) throw new Error('projector-thread is started as a worker thread');
 const tell = (message: FromProjector): void => {
   port.postMessage(message);
 };
+
+const logAt =
+  (level: 'info' | 'warn' | 'error') =>
+  (fields: object, message: string): void => {
+    tell({ kind: 'log', level, fields, message });
+  };
 
 interface Started {
   readonly log: LogReader;
@@ -36,6 +43,8 @@ async function start(): Promise<Started> {
     generations,
     projections: READ_MODELS,
     decode: decodeEvent,
+    helpers: buildThreads(source),
+    logger: { info: logAt('info'), warn: logAt('warn'), error: logAt('error') },
     onProgress: (progress) => {
       tell({ kind: 'progress', ...progress });
     },

@@ -25,6 +25,7 @@ export type ToProjector =
 
 export type FromProjector =
   | ({ readonly kind: 'progress' } & ProjectorProgress)
+  | { readonly kind: 'log'; readonly level: keyof Log; readonly fields: object; readonly message: string }
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
 
 /** As for the log's threads: nothing but text outlives the folding of a stream. */
@@ -136,6 +137,10 @@ export class Projector implements ProjectionProgress, ProjectionOrders {
       this.answers.delete(message.id);
       if (message.error === undefined) answer?.resolve(message.value);
       else answer?.reject(new Error(message.error));
+      return;
+    }
+    if (message.kind === 'log') {
+      this.log[message.level](message.fields, message.message);
       return;
     }
     const { kind: _, ...progress } = message;
