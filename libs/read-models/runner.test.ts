@@ -638,6 +638,16 @@ describe('Building from nothing, stream by stream', () => {
       }
     });
 
+    test('one that has not come to anything when all is folded is not waited for', async () => {
+      lived();
+      const idle = waiting();
+      const { warnings, logger } = warned();
+      await rig.catchUp({ ...dealt(log, [0]), helpers: [idle.helper], logger });
+      expect(warnings).toEqual([]);
+      expect(idle.ended()).toBe(true);
+      expect(await built()).toEqual(await inOrder(log));
+    });
+
     test('an event of a newer release ends it, whoever meets it', async () => {
       lived();
       log.appendRaw(streamOf.target('o2', 't3'), { type: 'TargetTeleported', data: '{}', metadata: '{"tm":1,"v":1}' });

@@ -193,22 +193,25 @@ class Run {
     const { decode, projections, signal, logger, helpers = [] } = this.options;
     const share = newShare(1 + helpers.length);
     const own = foldStreams({ log, decode, projections, upTo, share, together: Math.min(TOGETHER, this.limits.finishedDocuments) });
-    let [threads, events, scanned] = [1, 0, 0];
-    const counted = (folded: FoldedStreams): FoldedStreams => {
-      events += folded.events;
-      scanned += folded.scanned;
-      return folded;
-    };
     const first = await own.next();
     if (first.done === true) return;
-    yield counted(first.value);
-    const called = first.value.scanned < this.limits.helpedEvents ? [] : helpers;
-    threads += called.length;
-    logger.info({ threads, events: first.value.scanned, upTo }, 'building the read models stream by stream');
-    const all = asTheyCome(signal, (over) => [...called.map((help) => help(upTo, share, over)), own]);
-    for await (const folded of all) yield counted(folded);
-    // Each thread passes every event of the log; together they bring each once.
-    if (scanned !== threads * events) throw new DamagedLog('The streams of the log do not bring all of its events.');
+    yield first.value;
+    let { events, scanned } = first.value;
+    const called = scanned < this.limits.helpedEvents ? [] : helpers;
+    logger.info({ threads: 1 + called.length, events: scanned, upTo }, 'building the read models stream by stream');
+    // Whose documents of many streams are still to come.
+    const owing = new Set(first.value.last ? [] : [own]);
+    for await (const [source, folded] of asTheyCome(signal, (over) => [...called.map((help) => help(upTo, share, over)), own])) {
+      yield folded;
+      events += folded.events;
+      // Each thread passes every event of the log, and together they bring each once.
+      if (source === own) scanned += folded.scanned;
+      if (folded.last) owing.delete(source);
+      else owing.add(source);
+      // A helper that has told nothing by then has no part in it: on a busy machine it may not have come to anything.
+      if (owing.size === 0 && events === scanned) return;
+    }
+    if (events !== scanned) throw new DamagedLog('The streams of the log do not bring all of its events.');
   }
 
   private async writeAll(upTo: Position, streams: AsyncIterable<FoldedStreams>): Promise<void> {
@@ -389,7 +392,7 @@ const tellsStreams = (log: ProjectionLog): log is StreamsLog => log.readStreams 
 async function* asTheyCome<T>(
   signal: AbortSignal,
   begin: (over: AbortSignal) => readonly AsyncGenerator<T, void>[],
-): AsyncGenerator<T, void> {
+): AsyncGenerator<readonly [source: AsyncGenerator<T, void>, told: T], void> {
   const over = new AbortController();
   const sources = begin(AbortSignal.any([signal, over.signal]));
   const nextOf = async (source: AsyncGenerator<T, void>) => ({ source, next: await source.next() });
@@ -399,7 +402,7 @@ async function* asTheyCome<T>(
       const { source, next } = await Promise.race(coming.values());
       if (next.done === true) coming.delete(source);
       else {
-        yield next.value;
+        yield [source, next.value];
         coming.set(source, nextOf(source));
       }
     }

@@ -16,6 +16,8 @@ export interface FoldedStreams {
   readonly scanned: number;
   /** Events that were not the next ones of their documents: those were folded from their whole streams. */
   readonly gaps: readonly GapFound[];
+  /** Of this thread. */
+  readonly last: boolean;
 }
 
 export interface GapFound {
@@ -53,9 +55,9 @@ export async function* foldStreams({
   const finished = foldings.filter(({ projection }) => foldsOneStream(projection));
   let gaps: GapFound[] = [];
   let [events, scanned] = [0, 0];
-  const told = (of: readonly Folding[]): FoldedStreams => {
+  const told = (of: readonly Folding[], last: boolean): FoldedStreams => {
     const documents = new Map(of.map((folding) => [folding.projection.schema.name, folding.handOver()]));
-    const folded = { documents, events, scanned, gaps };
+    const folded = { documents, events, scanned, gaps, last };
     gaps = [];
     [events, scanned] = [0, 0];
     return folded;
@@ -73,9 +75,9 @@ export async function* foldStreams({
     });
     events += streams.reduce((total, { length }) => total + length, 0);
     scanned += batch.scanned;
-    if (finished.reduce((total, { pending }) => total + pending, 0) >= together) yield told(finished);
+    if (finished.reduce((total, { pending }) => total + pending, 0) >= together) yield told(finished, false);
   }
-  yield told(foldings);
+  yield told(foldings, true);
 }
 
 /** What threads have folded, until it is written. */
@@ -220,22 +222,22 @@ type Row = readonly [id: string, position: Position, quarantine: string | null, 
 type Head = Omit<FoldedStreams, 'documents'> & { readonly collections: readonly (readonly [name: string, rows: readonly Row[]])[] };
 
 /** As two texts: a structured clone of thousands of small objects costs far more than their bytes, and bodies as part of a JSON would be escaped and read once more. */
-export function packFolds({ documents, events, scanned, gaps }: FoldedStreams): PackedFolds {
+export function packFolds({ documents, ...rest }: FoldedStreams): PackedFolds {
   const bodies: string[] = [];
   const rowOf = ({ id, position, quarantine, fields, body }: StoredDocument): Row => {
     bodies.push(body);
     return [id, position, quarantine, fields, body.length];
   };
   const collections = Array.from(documents, ([name, of]) => [name, of.map(rowOf)] as const);
-  return { head: JSON.stringify({ events, scanned, gaps, collections } satisfies Head), bodies: bodies.join('') };
+  return { head: JSON.stringify({ ...rest, collections } satisfies Head), bodies: bodies.join('') };
 }
 
 export function unpackFolds({ head, bodies }: PackedFolds): FoldedStreams {
-  const { events, scanned, gaps, collections } = JSON.parse(head) as Head;
+  const { collections, ...rest } = JSON.parse(head) as Head;
   let end = 0;
   const documentOf = ([id, position, quarantine, fields, length]: Row): StoredDocument => {
     const body = bodies.slice(end, (end += length));
     return { id, position, quarantine, fields, body };
   };
-  return { documents: new Map(collections.map(([name, rows]) => [name, rows.map(documentOf)])), events, scanned, gaps };
+  return { documents: new Map(collections.map(([name, rows]) => [name, rows.map(documentOf)])), ...rest };
 }

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { decodeEvent } from '#dialing';
 import { openLogReader } from '#event-store';
 import { foldStreams, packFolds, READ_MODELS } from '#read-models';
-import type { BuildTask, FromBuilder } from './build-threads';
+import type { BuildTask } from './build-threads';
 
 /** A part of a build from nothing: reads, decodes and folds with a connection of its own. What it has made the projector's thread writes. */
 const port = parentPort;
@@ -41,10 +41,9 @@ async function run(to: NonNullable<typeof port>): Promise<void> {
   for await (const folded of streams) {
     while (credit === 0) await new Promise<void>((resolve) => (resume = resolve));
     credit -= 1;
-    to.postMessage(packFolds(folded) satisfies FromBuilder);
+    to.postMessage(packFolds(folded));
   }
   await log.close();
-  to.postMessage(null satisfies FromBuilder);
   to.close();
 }
 

@@ -12,9 +12,6 @@ export interface BuildTask {
   readonly share: Share;
 }
 
-/** null: that was all. */
-export type FromBuilder = PackedFolds | null;
-
 /** Of one build, the projector's own among them: each goes through the links of the whole log, and one alone writes. */
 const MOST_THREADS = 4;
 
@@ -32,9 +29,10 @@ async function* foldedBy(task: BuildTask, signal: AbortSignal): AsyncGenerator<F
   // Heard below; nobody minds what comes after.
   worker.on('error', () => undefined);
   try {
-    for await (const [message] of on(worker, 'message', { close: ['exit'], signal }) as AsyncIterable<[FromBuilder]>) {
-      if (message === null) return;
-      yield unpackFolds(message);
+    for await (const [message] of on(worker, 'message', { close: ['exit'], signal }) as AsyncIterable<[PackedFolds]>) {
+      const folded = unpackFolds(message);
+      yield folded;
+      if (folded.last) return;
       worker.postMessage('next');
     }
     throw new Error('A thread of the build has ended too early.');
