@@ -101,10 +101,17 @@ interface Result<S, R> {
   readonly result: (after: Known<S>) => R;
 }
 
+/** An append under way. What was sent is not held: it would be most of what an import has in memory while it waits for the disk. */
 interface Pending<S, R> {
   readonly group: Group<S>;
-  readonly decided: Decided<S, R>;
-  readonly request: AppendRequest;
+  readonly state: S | null;
+  readonly results: readonly Result<S, R>[];
+}
+
+interface Round<S, R> {
+  readonly pending: readonly Pending<S, R>[];
+  /** Of each pending one. */
+  readonly answers: Promise<readonly AppendResult[]>;
 }
 
 const NOT_KNOWN = 'The event store did not answer in time; whether the change was made is not known. Send it again.';
@@ -216,14 +223,14 @@ export class Streams {
     fail: (group: Group<S>, error: unknown) => void,
   ): Promise<Group<S>[]> {
     const again: Group<S>[] = [];
-    const pending = this.decideGroups(jobs, open, outcomes, options.context, again);
-    if (pending.length === 0) return again;
-    const requests = pending.map(({ request }) => request);
-    const answers = await this.events.append(requests, options.lane ?? 'interactive');
+    const round = this.decideGroups(jobs, open, outcomes, options, again);
+    if (round === null) return again;
+    const { pending } = round;
+    const answers = await round.answers;
     const committed: Committed[] = [];
     const repeated: { readonly one: Pending<S, R>; readonly position: Position }[] = [];
     for (const [at, one] of pending.entries()) {
-      const { group, decided } = one;
+      const { group } = one;
       const answer: AppendResult = answers[at] ?? { ok: false, error: 'StoreUnavailable' };
       this.counts.appends += 1;
       if (!answer.ok && answer.error === 'RevisionConflict') {
@@ -234,11 +241,11 @@ export class Streams {
       else if (answer.repeated) repeated.push({ one, position: answer.position });
       else {
         const { head, position } = answer;
-        const known: Known<S> = { state: decided.state, head };
+        const known: Known<S> = { state: one.state, head };
         this.remember(group, known, options);
         const passing = options.remember === false;
         committed.push({ stream: group.stream, kind: group.kind, known, position, passing });
-        for (const { index, state, result } of decided.results) outcomes[index] = { ok: true, result: result({ state, head }), position };
+        for (const { index, state, result } of one.results) outcomes[index] = { ok: true, result: result({ state, head }), position };
       }
     }
     // Before the callers learn of it: what the listeners keep (the hopper, the expiry) is then never behind an acknowledged change.
@@ -246,39 +253,42 @@ export class Streams {
     for (const { one, position } of repeated) {
       this.memory.delete(one.group.stream);
       const known = await this.refresh(one.group.kind, one.group.stream, NOTHING);
-      for (const { index, result } of one.decided.results) outcomes[index] = { ok: true, result: result(known), position };
+      for (const { index, result } of one.results) outcomes[index] = { ok: true, result: result(known), position };
     }
     return again;
   }
 
-  /** What there is to append; groups that have nothing to append have their outcomes at once, or are to be read first when they were only remembered. */
+  /**
+   * Decides, and sends what there is to append; null when there is nothing. Groups that have nothing to append have their outcomes at once, or are to
+   * be read first when they were only remembered.
+   */
   private decideGroups<S, R>(
     jobs: readonly Job<S, R>[],
     open: readonly Group<S>[],
     outcomes: (JobOutcome<R> | undefined)[],
-    context: RequestContext,
+    { context, lane = 'interactive' }: RunOptions,
     again: Group<S>[],
-  ): readonly Pending<S, R>[] {
+  ): Round<S, R> | null {
     const pending: Pending<S, R>[] = [];
+    const requests: AppendRequest[] = [];
     // One for all: encoding it is done once an object.
     const eventContext = eventContextOf(context);
     for (const group of open) {
       const before: Known<S> = group.known ?? NOTHING;
-      const decided = this.decideGroup(jobs, group, before, outcomes, context);
-      if (group.remembered && (decided.events.length === 0 || decided.results.length < group.indexes.length)) {
+      const { events, state, results } = this.decideGroup(jobs, group, before, outcomes, context);
+      if (group.remembered && (events.length === 0 || results.length < group.indexes.length)) {
         again.push({ stream: group.stream, kind: group.kind, indexes: group.indexes, known: undefined });
         continue;
       }
-      if (decided.events.length === 0) {
+      if (events.length === 0) {
         const { head } = before;
-        for (const { index, state, result } of decided.results)
-          outcomes[index] = { ok: true, result: result({ state, head }), position: null };
+        for (const { index, result } of results) outcomes[index] = { ok: true, result: result({ state, head }), position: null };
         continue;
       }
-      const events = encode(group.stream, decided.events, eventContext);
-      pending.push({ group, decided, request: { stream: group.stream, expected: before.head, events } });
+      pending.push({ group, state, results });
+      requests.push({ stream: group.stream, expected: before.head, events: encode(group.stream, events, eventContext) });
     }
-    return pending;
+    return pending.length === 0 ? null : { pending, answers: this.events.append(requests, lane) };
   }
 
   private remember<S>({ stream, kind }: Group<S>, known: Known<S>, options: RunOptions): void {

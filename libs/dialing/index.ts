@@ -12,3 +12,4 @@ export * from './outplan';
 export * from './stored-events';
 export * from './target-identity';
 export * from './time';
+export { hashedUuid } from './uuid';

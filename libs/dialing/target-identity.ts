@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { addressKey, type Address } from './address';
 import type { Five } from './five';
 import { hmacSha256 } from './hmac';
+import { hashedUuid } from './uuid';
 
 /**
  * What makes a target the same target within its outdial (the API contract, Targets): its `external_id`, else its lowest configured
@@ -31,10 +32,5 @@ export const secretFingerprint = (secret: string | Buffer): string => createHash
 function derive(secret: string | Buffer, ...parts: readonly string[]): string {
   let text = '';
   for (const part of parts) text += `${part.length}:${part}`;
-  const hex = hmacSha256(secret, text);
-  const variant = VARIANTS[Number.parseInt(hex.charAt(16), 16) & 3] ?? '8';
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return hashedUuid(8, hmacSha256(secret, text));
 }
-
-/** The variant of RFC 9562 is two bits; the two below them stay. */
-const VARIANTS = ['8', '9', 'a', 'b'];
