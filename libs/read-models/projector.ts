@@ -193,7 +193,6 @@ class GenerationsProjector {
       stopped: null,
       promotion,
     };
-    this.logger.info({ generation: name, position: building.position }, 'following the log');
     building.over = runProjections({
       log,
       decode,
@@ -249,10 +248,12 @@ class GenerationsProjector {
       const old = this.live;
       this.live = building;
       this.next = null;
-      this.logger.info({ generation: building.name, position: building.position }, 'these read models are live now');
       this.report(building);
       building.promotion.done();
-      if (old !== null) await this.end(old);
+      if (old !== null) {
+        this.logger.info({ generation: building.name, position: building.position }, 'these read models are live now, in place of others');
+        await this.end(old);
+      }
     }
     await retireOthers(generations, []);
   }

@@ -198,7 +198,8 @@ class Run {
     yield first.value;
     let { events, scanned } = first.value;
     const called = scanned < this.limits.helpedEvents ? [] : helpers;
-    logger.info({ threads: 1 + called.length, events: scanned, upTo }, 'building the read models stream by stream');
+    // What one thread does is over in a moment, and no news to who starts a service.
+    if (called.length > 0) logger.info({ threads: 1 + called.length, events: scanned, upTo }, 'building the read models stream by stream');
     // Whose documents of many streams are still to come.
     const owing = new Set(first.value.last ? [] : [own]);
     for await (const [source, folded] of asTheyCome(signal, (over) => [...called.map((help) => help(upTo, share, over)), own])) {
