@@ -105,6 +105,12 @@ export class Folding {
     this.changed.set(id, this.foldRun(NOTHING, null, stream));
   }
 
+  /** Its stream cannot be read any more: the document stays what it was, and lacks this event. */
+  abandon({ documentId, fact }: Gap, error: unknown): void {
+    const held = this.heldOf(documentId);
+    this.changed.set(documentId, this.hold(held, latest(held.position, [fact]), this.documentIn(held), this.quarantine(fact, error)));
+  }
+
   /** What is to be written. */
   documents(): readonly StoredDocument[] {
     return Array.from(this.changed, ([id, { position, content, quarantine }]) => {
@@ -132,20 +138,27 @@ export class Folding {
   }
 
   private foldDocument(id: string, run: readonly (Fact | UnreadableFact)[]): Gap | null {
-    const held = this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
+    const held = this.heldOf(id);
     // What is quarantined stays as it is until it is folded anew as a whole.
     if (held.quarantine !== null) return null;
     const known = this.ofOneStream ? held.position : held.written;
     const news = run.every(({ position }) => position > known) ? run : run.filter(({ position }) => position > known);
     if (news.length === 0) return null;
-    const { content } = held;
-    const document = content.body === undefined ? content.document : this.projection.decode(content.body);
+    const document = this.documentIn(held);
     const gap = this.gapBefore(document, news);
     if (gap !== undefined) return { documentId: id, fact: gap };
     const folded = this.foldRun(held, document, news);
     const same = folded.content.body === undefined && folded.content.document === document && folded.quarantine === null;
     if (!same) this.changed.set(id, folded);
     return null;
+  }
+
+  private heldOf(id: string): HeldDocument {
+    return this.changed.get(id) ?? this.recent.get(id) ?? this.admitted.get(id) ?? NOTHING;
+  }
+
+  private documentIn({ content }: HeldDocument): unknown {
+    return content.body === undefined ? content.document : this.projection.decode(content.body);
   }
 
   private gapBefore(document: unknown, news: readonly (Fact | UnreadableFact)[]): Fact | UnreadableFact | undefined {

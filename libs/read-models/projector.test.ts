@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeEvent, streamOf } from '#dialing';
-import { START } from '#event-store';
+import { START, StreamDamaged } from '#event-store';
 import { positionOf, T0, TestLog } from './projection.contract';
 import { getProgress } from './progress';
 import { startProjector, type Projector, type ProjectorOptions, type ProjectorProgress } from './projector';
@@ -254,6 +254,26 @@ describe('Quarantined documents', () => {
       ['progress', 'o1'],
     ]);
     await expect(getProgress(reads, { outdialId: 'o1', mode: 'active', now: T0 })).rejects.toThrow('quarantined');
+  });
+
+  test('of streams that are damaged stay so, and hold up no other', async () => {
+    for (const id of ['t1', 't2']) {
+      log.add(id);
+      log.target(id, { type: 'CancelTarget', now: T0 + 1, reason: '' });
+    }
+    start({ projections: broken });
+    await reached(log.end);
+    await projector?.stop();
+    const damaged = streamOf.target('o1', 't1');
+    const running = start({
+      log: {
+        subscribe: (after, signal) => log.subscribe(after, signal),
+        readStream: (stream) => (stream === damaged ? Promise.reject(new StreamDamaged(stream)) : log.readStream(stream)),
+      },
+    });
+    await reached(log.end);
+    expect((await running.retry()).map(({ id }) => id)).toEqual(['t1']);
+    expect(await target('t2')).toEqual(log.targets.get('t2'));
   });
 
   test('there is nothing to fold anew before there is a live generation', async () => {

@@ -1,11 +1,20 @@
 // eslint-disable-next-line no-restricted-imports -- only the default of an option; a simulation passes its own.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { START, type Position } from '#event-store';
+import { START, StreamDamaged, type Position } from '#event-store';
 import { Folding, type Decode } from './folding';
 import { ensureGeneration, nextName, retireOthers } from './generations';
 import { versionsOf, type AnyProjection } from './projection';
 import type { Generations, GenerationStatus, GenerationWriter, QuarantinedDocument } from './read-store';
-import { backoff, runProjections, type Commit, type ProjectionLog, type ProjectionLogger, type RunEnd, type RunnerLimits } from './runner';
+import {
+  backoff,
+  runProjections,
+  unlessDamaged,
+  type Commit,
+  type ProjectionLog,
+  type ProjectionLogger,
+  type RunEnd,
+  type RunnerLimits,
+} from './runner';
 import { factOf, newerRelease, type Helper } from './stream-folds';
 
 /** How far the live generation is. Plain data: it crosses threads. */
@@ -308,7 +317,9 @@ async function refoldQuarantined(writer: GenerationWriter, { log, decode, projec
     if (projection.headOf === undefined || own.length === 0) continue;
     const folding = new Folding(projection, own.length);
     for (const { id, stream } of own) {
-      const events = await log.readStream(stream);
+      const events = await unlessDamaged(log.readStream(stream));
+      // It stays marked, and holds up no other.
+      if (events instanceof StreamDamaged) continue;
       folding.refold(
         id,
         events.map((event) => factOf(event, decode)),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { decodeEvent, streamOf, UnknownEventType, type Target } from '#dialing';
-import { START, type EventBatch, type StreamsBatch } from '#event-store';
+import { START, StreamDamaged, type EventBatch, type StreamsBatch } from '#event-store';
 import { DocumentQuarantined } from './documents';
 import { getOutdial } from './outdials';
 import { getProgress } from './progress';
@@ -354,6 +354,35 @@ describe('An event that is not the next one of its document', () => {
     await rig.catchUp({ log: behind });
     expect(reads).toBe(2);
     expect(await target('t1')).toEqual(log.targets.get('t1'));
+  });
+
+  test('of a stream that lacks an event quarantines its document, which keeps what it was; the others go on', async () => {
+    log.add('t1');
+    await rig.catchUp();
+    cancel('t1');
+    log.target('t1', { type: 'RemoveTarget', now: T0 + 20 });
+    log.add('t2');
+    const [deleted] = log.events.splice(1, 1, { ...(log.events[1] ?? fail()), stream: streamOf.deployment() });
+    const reads: string[] = [];
+    const damaged: ProjectionLog = {
+      ...delivering([batchOf(1, 4)]),
+      readStream: (stream) => {
+        reads.push(stream);
+        return Promise.reject(new StreamDamaged(stream));
+      },
+    };
+    const { end, commits } = await rig.catchUp({ log: damaged });
+    expect(end).toEqual({ reason: 'stopped' });
+    expect(reads).toEqual([deleted?.stream]);
+    expect(commits.flatMap(({ quarantined }) => quarantined)).toMatchObject([
+      { stream: deleted?.stream, revision: 2, reason: expect.stringContaining('lacks an event') as string },
+    ]);
+    await expect(target('t1')).rejects.toThrow(DocumentQuarantined);
+    expect(await target('t2')).toEqual(log.targets.get('t2'));
+    const writer = await rig.writer();
+    const [document] = await writer.load('targets', ['t1']);
+    expect(targets.decode(document?.body ?? '').state.status).toBe('idle');
+    await writer.close();
   });
 
   test('what the refolded document is ahead of is not folded again', async () => {

@@ -1,4 +1,4 @@
-import { newShare, START, type EventBatch, type EventStore, type Position, type RecordedEvent } from '#event-store';
+import { newShare, START, StreamDamaged, type EventBatch, type EventStore, type Position, type RecordedEvent } from '#event-store';
 import { Folding, type Decode } from './folding';
 import type { AnyProjection } from './projection';
 import type { GenerationWriter, Quarantine } from './read-store';
@@ -298,9 +298,10 @@ class Run {
   }
 
   /** A stream from its beginning; at least up to an event that is known to be there, also from a store that is still behind. */
-  private async readUpTo({ stream, revision }: GapFound): Promise<readonly RecordedEvent[]> {
+  private async readUpTo({ stream, revision }: GapFound): Promise<readonly RecordedEvent[] | StreamDamaged> {
     return this.persist('read a stream', async () => {
-      const recorded = await this.options.log.readStream(stream);
+      const recorded = await unlessDamaged(this.options.log.readStream(stream));
+      if (recorded instanceof StreamDamaged) return recorded;
       const last = recorded.at(-1);
       if (last === undefined || last.revision < revision) throw new Error(`${stream} was read without its event ${revision}.`);
       return recorded;
@@ -381,6 +382,13 @@ class Run {
     if (this.options.signal.aborted) throw new Stopped();
   }
 }
+
+/** A damaged stream stays damaged: to read it again would be to read it for ever. */
+export const unlessDamaged = (read: Promise<readonly RecordedEvent[]>): Promise<readonly RecordedEvent[] | StreamDamaged> =>
+  read.catch((error: unknown) => {
+    if (error instanceof StreamDamaged) return error;
+    throw error;
+  });
 
 /** Milliseconds before the next try: 50, 100, … 5,000. No jitter: a generation has one owner. */
 export const backoff = (failures: number): number => Math.min(5_000, 50 * 2 ** (failures - 1));

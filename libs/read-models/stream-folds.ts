@@ -1,4 +1,4 @@
-import type { EventStore, Position, RecordedEvent, Share } from '#event-store';
+import { StreamDamaged, type EventStore, type Position, type RecordedEvent, type Share } from '#event-store';
 import { Folding, type Decode, type UnreadableFact } from './folding';
 import type { AnyProjection, Fact } from './projection';
 import type { StoredDocument } from './read-store';
@@ -141,22 +141,27 @@ function merged(projection: AnyProjection, one: StoredDocument | undefined, othe
   return { id: one.id, position, fields: projection.fields(document), body: projection.encode(document), quarantine: null };
 }
 
-/** Folds the events of streams, those of each in its order. A stream that is not folded from where its document stands is read anew, as a whole. */
+/**
+ * Folds the events of streams, those of each in its order. A stream that is not folded from where its document stands is read anew, as a whole; `readAnew` answers why
+ * it cannot be, where it never can.
+ */
 export async function foldInto(
   foldings: readonly Folding[],
   streams: readonly (readonly RecordedEvent[])[],
   decode: Decode,
-  readAnew: (gap: GapFound) => Promise<readonly RecordedEvent[]>,
+  readAnew: (gap: GapFound) => Promise<readonly RecordedEvent[] | StreamDamaged>,
 ): Promise<void> {
   const facts = decodeAll(foldings, streams, decode);
   for (const folding of foldings) {
     const { category, name } = folding.projection;
-    for (const { documentId, fact } of folding.fold(facts.get(category) ?? [])) {
-      const events = await readAnew({ stream: fact.stream, revision: fact.revision, projection: name });
-      folding.refold(
-        documentId,
-        events.map((event) => factOf(event, decode)),
-      );
+    for (const gap of folding.fold(facts.get(category) ?? [])) {
+      const { stream, revision } = gap.fact;
+      const events = await readAnew({ stream, revision, projection: name });
+      if (events instanceof StreamDamaged) folding.abandon(gap, events);
+      else {
+        const whole = events.map((event) => factOf(event, decode));
+        folding.refold(gap.documentId, whole);
+      }
     }
   }
 }
