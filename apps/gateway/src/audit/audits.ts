@@ -1,9 +1,9 @@
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { ChainTally } from '#application/audit';
 import { newShare, StoreUnavailable } from '#event-store';
 import type { LogSource } from '#event-store';
 import type { ReadSource } from '#read-models';
+import { SIDE_THREAD_MEMORY, sideThreads } from '../side-thread';
 import { frameOf } from './audit-text';
 import type { AuditPiece, AuditTask } from './audit-text';
 
@@ -15,17 +15,8 @@ export type FromAudit =
 /** Reports at once. Others wait for their turn. */
 const AT_ONCE = 2;
 
-/** Of one report: each thread goes through the links of the whole outdial, a twelfth of the work, so that more bring less and less. */
-const MOST_THREADS = 4;
-
 /** Attempts. A second thread takes longer to start than one takes for such a report. */
 const SMALL = 2000;
-
-/**
- * What a thread may hold. It needs a tenth of it but for a damaged log, of which it keeps the names of all streams; without a limit the collector lets the garbage of a long
- * report pile up.
- */
-const RESOURCES = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 1024 };
 
 /** Where reports are made. */
 export interface Audits {
@@ -38,10 +29,7 @@ export interface Audits {
 }
 
 /** Reports over the log, on threads of their own: as many as there are cores, where the work can be shared. */
-export function auditThreads(
-  where: { readonly source: LogSource; readonly models: ReadSource },
-  threads = Math.min(MOST_THREADS, availableParallelism()),
-): Audits {
+export function auditThreads(where: { readonly source: LogSource; readonly models: ReadSource }, threads = sideThreads()): Audits {
   const turns = new Turns(AT_ONCE);
   const running = new Set<Worker>();
 
@@ -57,7 +45,7 @@ export function auditThreads(
     const workerData = { ...where, task, share: of === 1 ? undefined : newShare(of) };
     const workers = Array.from(
       { length: of },
-      () => new Worker(require.resolve('./audit-thread'), { workerData, resourceLimits: RESOURCES }),
+      () => new Worker(require.resolve('./audit-thread'), { workerData, resourceLimits: SIDE_THREAD_MEMORY }),
     );
     for (const worker of workers) running.add(worker);
     try {

@@ -1,9 +1,9 @@
 import { on } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { LogSource, Position, Share } from '#event-store';
 import { unpackFolds } from '#read-models';
 import type { FoldedStreams, Helper, PackedFolds } from '#read-models';
+import { SIDE_THREAD_MEMORY, sideThreads } from '../side-thread';
 
 /** What a thread folds, and from where. */
 export interface BuildTask {
@@ -12,20 +12,14 @@ export interface BuildTask {
   readonly share: Share;
 }
 
-/** Of one build, the projector's own among them: each goes through the links of the whole log, and one alone writes. */
-const MOST_THREADS = 4;
-
-/** As for the threads of a report, which hold the same. */
-const RESOURCES = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 1024 };
-
-/** Threads that help to build read models from nothing: one for each core but the projector's, where the log can be read by several. */
-export function buildThreads(source: LogSource, threads = Math.min(MOST_THREADS, availableParallelism())): readonly Helper[] {
+/** Threads that help to build read models from nothing, beside the projector's, which alone writes; where the log can be read by several. */
+export function buildThreads(source: LogSource, threads = sideThreads()): readonly Helper[] {
   if (source.kind !== 'sqlite') return [];
   return Array.from({ length: threads - 1 }, () => (upTo, share, signal) => foldedBy({ source, upTo, share }, signal));
 }
 
 async function* foldedBy(task: BuildTask, signal: AbortSignal): AsyncGenerator<FoldedStreams, void> {
-  const worker = new Worker(require.resolve('./build-thread'), { workerData: task, resourceLimits: RESOURCES });
+  const worker = new Worker(require.resolve('./build-thread'), { workerData: task, resourceLimits: SIDE_THREAD_MEMORY });
   // Heard below; nobody minds what comes after.
   worker.on('error', () => undefined);
   try {
