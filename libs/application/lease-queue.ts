@@ -20,10 +20,6 @@ export class LeaseQueue {
     (lease) => this.open.get(lease.targetId) === lease,
   );
 
-  get size(): number {
-    return this.open.size;
-  }
-
   /** What is held for them: more than their number, for a lease that has ended goes with the next sweep. */
   get entries(): number {
     return this.byExpiry.size;

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { addressKey, type Address } from './address';
 import type { Five } from './five';
-import { hmacSha256 } from './hmac';
 import { hashedUuid } from './uuid';
 
 /**
@@ -32,5 +31,5 @@ export const secretFingerprint = (secret: string | Buffer): string => createHash
 function derive(secret: string | Buffer, ...parts: readonly string[]): string {
   let text = '';
   for (const part of parts) text += `${part.length}:${part}`;
-  return hashedUuid(8, hmacSha256(secret, text));
+  return hashedUuid(8, createHmac('sha256', secret).update(text).digest('hex'));
 }
