@@ -17,8 +17,8 @@ const WARM = 1000;
 export interface Sharing {
   /** First digits of the ids of the targets that are its own (presence.ts). */
   own(): string;
-  /** Resolves when the read models have reached a position, or after a moment. */
-  shown(position: Position): Promise<void>;
+  /** Resolves when the read models have reached a position, or after a moment: whether they have. */
+  shown(position: Position): Promise<boolean>;
   monotonic(): number;
 }
 

@@ -85,6 +85,7 @@ class Gateway {
       earliestDue: async () => world.rows(null).reduce<number | null>((least, { due }) => Math.min(least ?? due, due), null),
       shown: async (position) => {
         if (position > world.position) world.project();
+        return true;
       },
       monotonic: () => world.now,
     });
@@ -144,6 +145,16 @@ describe('a hopper that shares an outdial', () => {
     world.project();
     world.now += 150;
     expect(await one?.claim(1, 100)).toEqual(['0a']);
+  });
+
+  it('hands out what this gateway appended to another share, at its first claim and right after one that found nothing', async () => {
+    const world = new World(HALVES);
+    const one = world.gateways[0] ?? null;
+    for (const targetId of ['1a', '3b', '5c']) {
+      world.append(one, targetId, { ...candidate(0), targetId });
+      expect(await one?.claim(1, 100)).toEqual([targetId]);
+      expect(await one?.claim(1, 100)).toEqual([]);
+    }
   });
 
   it('does not leave a higher priority waiting for more than a second that another gateway was told of', async () => {

@@ -1,4 +1,5 @@
 import type { Micros } from '#dialing';
+import { START } from '#event-store';
 import type { Position } from '#event-store';
 import type { Candidate, Hopper, OutdialHopper } from './hopper';
 
@@ -14,8 +15,8 @@ export interface SharedHopperSource {
   othersDue(limit: number, now: Micros): Promise<readonly Candidate[]>;
   /** The earliest due time of the outdial's idle targets, whosever they are, as the read model shows it. */
   earliestDue(): Promise<Micros | null>;
-  /** Resolves when the read model shows an event of this process, or after a moment. */
-  shown(position: Position): Promise<void>;
+  /** Resolves when the read model shows an event of this process, or after a moment: whether it does. */
+  shown(position: Position): Promise<boolean>;
   /** Milliseconds of a clock that only goes forward. */
   monotonic(): number;
 }
@@ -33,7 +34,10 @@ export class SharedHopper implements Hopper {
   private readonly open = new Map<string, Micros>();
   /** What another gateway was faster with, and when that was noticed: the read model may show it as it was for a while. */
   private readonly lost = new Map<string, number>();
-  private lastAppended: Position | null = null;
+  private lastAppended: Position = START;
+  /** The last append of this process that left a target of another share to be dialed, and the one up to which they have been looked for in the read model. */
+  private lastOffered: Position = START;
+  private lookedFor: Position = START;
   private openedAt = -Infinity;
   private othersEmptyAt = -Infinity;
   private reopening: Promise<void> | null = null;
@@ -52,7 +56,10 @@ export class SharedHopper implements Hopper {
     this.open.delete(targetId);
     this.lost.delete(targetId);
     if (this.source.isOwn(targetId)) this.own.committed(targetId, candidate, position);
-    else this.recent.set(targetId, position);
+    else {
+      this.recent.set(targetId, position);
+      if (candidate !== null) this.lastOffered = position;
+    }
   }
 
   caughtUpTo(position: Position): void {
@@ -90,15 +97,25 @@ export class SharedHopper implements Hopper {
 
   /** Before fewer than asked for are handed out: what this process itself wrote must be shown by then. False when that was looked at just now. */
   private async lookAgain(): Promise<boolean> {
-    if (this.reopening === null && this.source.monotonic() - this.openedAt < AGAIN_MILLIS) return false;
-    this.reopening ??= (async (): Promise<void> => {
-      if (this.lastAppended !== null) await this.source.shown(this.lastAppended);
-      this.reopen();
-    })().finally(() => {
+    const offered = this.lastOffered;
+    if (this.reopening !== null) {
+      await this.reopening;
+      if (this.lookedFor >= offered) return true;
+    } else if (this.lookedFor >= offered && this.source.monotonic() - this.openedAt < AGAIN_MILLIS) return false;
+    await (this.reopening ??= this.reopenShown().finally(() => {
       this.reopening = null;
-    });
-    await this.reopening;
+    }));
     return true;
+  }
+
+  private async reopenShown(): Promise<void> {
+    const offered = this.lastOffered;
+    const shown = this.lastAppended === START || (await this.source.shown(this.lastAppended));
+    if (shown && offered > this.lookedFor) {
+      this.lookedFor = offered;
+      this.othersEmptyAt = -Infinity;
+    }
+    this.reopen();
   }
 
   private async takeOwn(limit: number, now: Micros): Promise<readonly Candidate[]> {

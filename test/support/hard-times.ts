@@ -3,11 +3,13 @@ import { bodyOf, differences, eventually, listAll, newOutdial, nextPhone, pause,
 import type { Client, Outdial, WireLease, WireTarget } from './api';
 import { AT_ONCE, verify } from './dialed-list';
 
+/** A list that is ready to be dialed: the read models show it, too. */
 export async function aList(api: Client, count: number): Promise<Outdial> {
   const outdial = await newOutdial(api, {}, { ...AT_ONCE, max_try_count_0: 2 });
   for (let left = count; left > 0; left -= 5000) {
     await outdial.addAll(Array.from({ length: Math.min(left, 5000) }, () => ({ destination: tel(nextPhone()) })));
   }
+  await eventually(async () => expect((await outdial.progress()).callable).toBe(count));
   return outdial;
 }
 

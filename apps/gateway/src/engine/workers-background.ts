@@ -64,7 +64,7 @@ export class WorkersBackground implements Background {
     this.projections = this.follower;
     this.sharing = {
       own: () => this.presence.share.own,
-      shown: async (position) => void (await this.follower.reached(position, SHOWN_MILLIS)),
+      shown: (position) => this.follower.reached(position, SHOWN_MILLIS),
       monotonic: () => performance.now(),
     };
   }
