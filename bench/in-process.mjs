@@ -40,7 +40,7 @@ async function openEngine(dataDir) {
   const customerId = randomUUID();
   const context = () => {
     const id = randomUUID();
-    return { customerId, admin: false, actor: customerId, requestId: id, commandId: id };
+    return { customerId, admin: false, actor: customerId, requestId: id, commandId: id, fresh: true };
   };
   return {
     execute: (Command, ...details) => commands.execute(new Command(context(), ...details)),

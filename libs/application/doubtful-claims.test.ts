@@ -54,7 +54,7 @@ describe('a claim whose outcome is not known', () => {
   const context = (): RequestContext => {
     commands += 1;
     const commandId = `00000000-0000-4000-8000-${String(commands).padStart(12, '0')}`;
-    return { customerId: 'c', admin: false, actor: 'c', requestId: commandId, commandId };
+    return { customerId: 'c', admin: false, actor: 'c', requestId: commandId, commandId, fresh: true };
   };
   async function run(decide: (state: Target | null) => ReturnType<typeof decideTarget>): Promise<void> {
     const job = {

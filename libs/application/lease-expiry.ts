@@ -22,6 +22,7 @@ const systemContext = (customerId: string, commandId: string): RequestContext =>
   admin: false,
   requestId: commandId,
   commandId,
+  fresh: false,
 });
 
 /**

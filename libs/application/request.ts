@@ -10,6 +10,8 @@ export interface RequestContext {
   readonly requestId: string;
   /** Minted once a request, or derived from its Idempotency-Key: event ids and new aggregates' ids derive from it, so a repeated request cannot act twice. */
   readonly commandId: string;
+  /** The command id was minted: nobody has run this command before, here or elsewhere. */
+  readonly fresh: boolean;
   readonly traceparent?: string;
   /** From the query's Consistency-Token: answer only when the read models have reached it. */
   readonly consistency?: Position;

@@ -14,7 +14,7 @@ let commands = 0;
 const context = (over: Partial<RequestContext> = {}): RequestContext => {
   commands += 1;
   const commandId = `00000000-0000-4000-8000-${String(commands).padStart(12, '0')}`;
-  return { customerId: 'customer', admin: false, actor: 'customer', requestId: commandId, commandId, ...over };
+  return { customerId: 'customer', admin: false, actor: 'customer', requestId: commandId, commandId, fresh: true, ...over };
 };
 
 const create: OutdialCommand = { type: 'CreateOutdial', now: 1000, outdialId, customerId: 'customer', ...details };
@@ -94,7 +94,7 @@ describe('commands on streams', () => {
   });
 
   it('of one command that ran before a crash are found as they were stored, not as they would be decided now', async () => {
-    const once = context();
+    const once = context({ fresh: false });
     await new Streams(store).runOne(job(create, { assumeNew: true }), { context: once });
     const again = new Streams(store);
     const later = job({ ...create, now: 9000 }, { assumeNew: true });

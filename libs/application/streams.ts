@@ -286,7 +286,12 @@ export class Streams {
         continue;
       }
       pending.push({ group, state, results });
-      requests.push({ stream: group.stream, expected: before.head, events: encode(group.stream, events, eventContext) });
+      requests.push({
+        stream: group.stream,
+        expected: before.head,
+        events: encode(group.stream, events, eventContext),
+        fresh: context.fresh,
+      });
     }
     return pending.length === 0 ? null : { pending, answers: this.events.append(requests, lane) };
   }

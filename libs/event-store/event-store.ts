@@ -48,6 +48,8 @@ export interface AppendRequest {
   readonly expected: StreamHead;
   /** At least one. */
   readonly events: readonly NewEvent[];
+  /** Nobody can have appended these ids before: whoever cannot tell a repeat by its answer alone need not look. Default false. */
+  readonly fresh?: boolean;
 }
 
 export type AppendResult =

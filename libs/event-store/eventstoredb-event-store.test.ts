@@ -58,6 +58,23 @@ describe('The event store (EventStoreDB) when the server fails', () => {
     expect(server.appends()).toBeGreaterThan(requests.length);
   });
 
+  test('a command that another process has run is told as a repeat with what stands there, and the chain goes on from it', async () => {
+    const first = request();
+    const again: AppendRequest = { ...first, events: first.events.map((event) => ({ ...event, data: '{"later":true}' })) };
+    const other = await openEventStoreDb({ url: server.url, categories, limits });
+    try {
+      await store.append([first], 'interactive');
+      const [told] = await other.append([again], 'interactive');
+      const [stored] = await store.readStream(first.stream);
+      expect(told).toEqual({ ok: true, head: { revision: 0, hash: stored?.hash }, position: stored?.position, repeated: true });
+      const next = { ...request(first.stream), expected: { revision: 0, hash: stored?.hash ?? '' }, fresh: true };
+      expect(await other.append([next], 'interactive')).toMatchObject([{ ok: true }]);
+      expect(verifyChain(await store.readStream(first.stream))).toBeNull();
+    } finally {
+      await other.close();
+    }
+  });
+
   test('while it is away appends are unavailable and reads are refused; when it is back all goes on with the same store', async () => {
     await server.away();
     expect(await store.append([request()], 'interactive')).toEqual([{ ok: false, error: 'StoreUnavailable' }]);

@@ -67,7 +67,7 @@ class EventStoreDb implements EventStore {
   private readonly prefixes: readonly string[];
   private readonly closing = new AbortController();
   private readonly pending = new Set<Promise<unknown>>();
-  /** The latest position this process has seen: an append answered at or before it was made earlier. */
+  /** The latest position this process has seen: an append answered at or before it was made earlier. One answered after it need not be new, for others append, too. */
   private seen: Position = START;
   /** The last event of streams, as this process has read or appended it: a chain continues what is stored, whatever hash a caller expects. */
   private readonly heads = new LRUCache<string, StreamHead>({ max: 50_000 });
@@ -115,17 +115,19 @@ class EventStoreDb implements EventStore {
     if (made.kind === 'conflict') return { ok: false, error: 'RevisionConflict' };
     if (made.kind === 'unavailable') return { ok: false, error: 'StoreUnavailable' };
     const { revision, hash, position } = made;
-    if (position > before) {
-      if (position > this.seen) this.seen = position;
-      this.heads.set(request.stream, { revision, hash });
-      return { ok: true, head: { revision, hash }, position };
+    const head = { revision, hash };
+    this.seen = later(this.seen, position);
+    if (position > before && request.fresh === true) {
+      this.heads.set(request.stream, head);
+      return { ok: true, head, position };
     }
-    // Answered with an earlier append of the same ids. Its text is what counts, and may be another one than was sent now.
+    // The answer may be an earlier append's of the same ids. Its text is what counts, and may be another one than was sent now: the chain goes on from it.
     try {
-      const [stored] = await this.readStream(request.stream, revision);
-      return stored
-        ? { ok: true, head: { revision, hash: stored.hash }, position, repeated: true }
-        : { ok: false, error: 'StoreUnavailable' };
+      const [stored] = await this.streamFrom(request.stream, revision);
+      if (!stored) return { ok: false, error: 'StoreUnavailable' };
+      return position > before && stored.hash === hash
+        ? { ok: true, head, position }
+        : { ok: true, head: { revision, hash: stored.hash }, position, repeated: true };
     } catch {
       return { ok: false, error: 'StoreUnavailable' };
     }
@@ -133,6 +135,11 @@ class EventStoreDb implements EventStore {
 
   async readStream(stream: string, from = 0): Promise<readonly RecordedEvent[]> {
     this.refuseWhenClosed();
+    return this.streamFrom(stream, from);
+  }
+
+  /** Also while closing: an append that was begun is finished. */
+  private async streamFrom(stream: string, from: number): Promise<readonly RecordedEvent[]> {
     const events: RecordedEvent[] = [];
     for await (const answer of answers(await this.appends.read(readStreamRequest(stream, from), READ_MS))) {
       const event = recordedEvent(answer);
@@ -193,7 +200,7 @@ class EventStoreDb implements EventStore {
         for await (const batch of this.follow(position, ended)) {
           pause = RECONNECT_MS.first;
           position = batch.position;
-          if (position > this.seen) this.seen = position;
+          this.seen = later(this.seen, position);
           yield batch;
         }
       } catch (error) {

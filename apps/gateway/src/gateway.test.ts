@@ -463,6 +463,7 @@ describe('the context of a command', () => {
       actor: 'the-key',
       admin: false,
       requestId: 'request-7',
+      fresh: true,
       commandId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
     });
   });

@@ -36,6 +36,7 @@ function contextOf(request: FastifyRequest): RequestContext {
     actor: principal.actor,
     requestId: request.id,
     commandId: run?.commandId ?? randomUUID(),
+    fresh: run === null,
     ...(run ? { intent: run.intent } : {}),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(consistency === undefined ? {} : { consistency }),

@@ -180,7 +180,7 @@ export const processName = (kind: string): string => `${kind}-${hostname()}-${pr
 
 const systemContext = (services: Services, customerId: string): RequestContext => {
   const id = services.ports.randomness.uuid();
-  return { customerId, admin: true, actor: 'system', requestId: id, commandId: id };
+  return { customerId, admin: true, actor: 'system', requestId: id, commandId: id, fresh: true };
 };
 
 /** The log belongs to one ID_SECRET: with another, every target would be added a second time under another id. */
