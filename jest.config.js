@@ -38,6 +38,7 @@ const common = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.tmp/', '<rootDir>/data/'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/', '<rootDir>/bench/'],
   restoreMocks: true,
+  setupFilesAfterEnv: ['<rootDir>/scripts/jest-patience.js'],
 };
 
 const inService = ['<rootDir>/test/e2e/', '<rootDir>/test/crash/'];
@@ -59,7 +60,6 @@ module.exports = {
       displayName: 'service',
       testMatch: inService.map((folder) => `${folder}**/*.test.ts`),
       globalSetup: '<rootDir>/scripts/jest-build.js',
-      setupFilesAfterEnv: ['<rootDir>/scripts/jest-patience.js'],
     },
   ],
 };

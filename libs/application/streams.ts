@@ -290,7 +290,7 @@ export class Streams {
         stream: group.stream,
         expected: before.head,
         events: encode(group.stream, events, eventContext),
-        fresh: context.fresh,
+        verbatim: context.fresh,
       });
     }
     return pending.length === 0 ? null : { pending, answers: this.events.append(requests, lane) };

@@ -48,8 +48,8 @@ export interface AppendRequest {
   readonly expected: StreamHead;
   /** At least one. */
   readonly events: readonly NewEvent[];
-  /** Nobody can have appended these ids before: whoever cannot tell a repeat by its answer alone need not look. Default false. */
-  readonly fresh?: boolean;
+  /** Under these ids nobody can have appended another text: they are new, or come with this text each time. A store that cannot tell a repeat by its answer need not look then. Default false. */
+  readonly verbatim?: boolean;
 }
 
 export type AppendResult =

@@ -67,7 +67,7 @@ describe('The event store (EventStoreDB) when the server fails', () => {
       const [told] = await other.append([again], 'interactive');
       const [stored] = await store.readStream(first.stream);
       expect(told).toEqual({ ok: true, head: { revision: 0, hash: stored?.hash }, position: stored?.position, repeated: true });
-      const next = { ...request(first.stream), expected: { revision: 0, hash: stored?.hash ?? '' }, fresh: true };
+      const next = { ...request(first.stream), expected: { revision: 0, hash: stored?.hash ?? '' }, verbatim: true };
       expect(await other.append([next], 'interactive')).toMatchObject([{ ok: true }]);
       expect(verifyChain(await store.readStream(first.stream))).toBeNull();
     } finally {

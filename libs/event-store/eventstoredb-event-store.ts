@@ -117,7 +117,7 @@ class EventStoreDb implements EventStore {
     const { revision, hash, position } = made;
     const head = { revision, hash };
     this.seen = later(this.seen, position);
-    if (position > before && request.fresh === true) {
+    if (position > before && request.verbatim === true) {
       this.heads.set(request.stream, head);
       return { ok: true, head, position };
     }

@@ -72,7 +72,11 @@ export class CopyMarks {
   /** False when somebody else sets marks, too. Rejects with StoreUnavailable. */
   async set(mark: Omit<CopyMark, 'position'>): Promise<boolean> {
     const event = { id: randomUUID(), type: TYPE, data: JSON.stringify(mark), metadata: '{}' };
-    const set = await this.patience.append(this.log, { stream: LOG_STREAM, expected: this.head, events: [event] }, 'import');
+    const set = await this.patience.append(
+      this.log,
+      { stream: LOG_STREAM, expected: this.head, events: [event], verbatim: true },
+      'import',
+    );
     if (!set.ok) return false;
     this.head = set.head;
     this.marks = [...this.marks, { ...mark, position: set.position }];

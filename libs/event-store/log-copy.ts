@@ -213,7 +213,7 @@ async function copySlice(copying: Copying, slice: Slice): Promise<number> {
   while (rest.length > 0) {
     const { stream, revision } = rest[0] ?? slice[0];
     const events = firstOf(rest, APPEND_BYTES);
-    const made = await patience.append(target, { stream, expected: head, events: events.map(asNew) }, 'import');
+    const made = await patience.append(target, { stream, expected: head, events: events.map(asNew), verbatim: true }, 'import');
     // An append that was cut off elsewhere than this one begins or ends: the stream itself says how far it is.
     const there = made.ok ? [] : (await patience.through(() => target.readStream(stream, revision))).slice(0, rest.length);
     const last = made.ok ? events.at(-1) : there.at(-1);

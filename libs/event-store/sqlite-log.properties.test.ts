@@ -137,7 +137,7 @@ describe('The embedded log, held against a simple model', () => {
       }),
       { numRuns: 25 },
     );
-  }, 60_000);
+  });
 
   test('a reader that looked while the index was being merged finds what came in meanwhile, once the merge has ended', () => {
     const directory = mkdtempSync(join(tmpdir(), 'log-merge-'));

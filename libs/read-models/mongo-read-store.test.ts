@@ -508,7 +508,7 @@ describe('When the server fails', () => {
     writer = await generations.open(name, versionsOf(READ_MODELS));
     await expectFolded();
     await reads.close();
-  }, 20_000);
+  });
 
   test('everything is written by majority, and the documents before the checkpoint', async () => {
     const documents = new Map([['targets', [document('t1', 1)]]]);

@@ -123,7 +123,7 @@ describe('The progress of an outdial', () => {
     const attempts = Array.from(log.targets.values()).flatMap((target) => target.attempts);
     expect(new Set(attempts.map(({ outcome }) => outcome)).size).toBeGreaterThan(8);
     expect(attempts.filter(({ late }) => late).length).toBeGreaterThan(0);
-  }, 30_000);
+  });
 
   test('an outdial without targets has no progress yet', async () => {
     const { attempts, ...rest } = counted([], T0);

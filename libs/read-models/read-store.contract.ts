@@ -320,7 +320,7 @@ export function readStoreContract(name: string, open: () => Promise<OpenedReadSt
           { numRuns: 150 },
         );
         // Hundreds of commands to a store elsewhere, on a machine that may have other things to do.
-      }, 60_000);
+      });
     });
   });
 }

@@ -599,7 +599,7 @@ describe('Building from nothing, stream by stream', () => {
         { numRuns: 25 },
       );
       expect(Math.max(...quarantines)).toBeGreaterThan(1);
-    }, 30_000);
+    });
 
     test('a small log is folded alone', async () => {
       lived();

@@ -73,7 +73,7 @@ test('while it dials: what was answered before is there, all of it fits, and a s
   } finally {
     await restored.dispose();
   }
-}, 60_000);
+});
 
 test('is not made over something, of nothing, or of a log in EventStoreDB', async () => {
   expect(await backUp({ DATA_DIR: path.join(parent, 'empty') })).toMatchObject({
