@@ -14,7 +14,7 @@ class World {
     window: async (priority, after, limit) => {
       this.windows += 1;
       const rows = ordered([...this.shown.values()].filter((one) => one.priority === priority)).filter(
-        (one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.id),
+        (one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.targetId),
       );
       const position = at(this.projected);
       // The answer travels: what happens meanwhile is not in it.

@@ -52,7 +52,7 @@ export interface HopperSource {
 
 export interface Key {
   readonly due: Micros;
-  readonly id: string;
+  readonly targetId: string;
 }
 
 /** Rows a window: enough for a few claims, few enough to be parsed between two requests. */
@@ -60,10 +60,10 @@ const WINDOW = 500;
 /** Windows' worth of entries that a level keeps before it goes back to reading windows: a million retries due tomorrow belong on disk. */
 const MOST_WINDOWS = 10;
 
-const compare = (a: Key, b: Key): number => a.due - b.due || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+const compare = (a: Key, b: Key): number => a.due - b.due || (a.targetId < b.targetId ? -1 : a.targetId > b.targetId ? 1 : 0);
 
-interface Entry extends Key {
-  readonly candidate: Candidate;
+/** A candidate in its place. One object, for an import leaves tens of thousands of them here until the read model shows them. */
+interface Entry extends Candidate {
   /** Overtaken by a newer event of its target; skipped when met. */
   dead: boolean;
   /** Behind its level's bound: kept only until the read model shows it. */
@@ -74,7 +74,7 @@ interface Entry extends Key {
 interface Level {
   readonly priority: number;
   readonly queue: MortalHeap<Entry>;
-  readonly beyond: MortalHeap<Entry>;
+  readonly beyond: Set<Entry>;
   /** null: nothing read yet. */
   bound: Key | null;
   /** The read model had no more rows: the queue is complete at any key. */
@@ -141,9 +141,9 @@ export class OutdialHopper implements Hopper {
         at += 1;
       } else {
         level.queue.pop();
-        this.queued.delete(next.id);
-        this.taken.add(next.id);
-        picked.push(next.candidate);
+        this.queued.delete(next.targetId);
+        this.taken.add(next.targetId);
+        picked.push(next);
       }
     }
     return picked;
@@ -169,12 +169,12 @@ export class OutdialHopper implements Hopper {
    * show yet, stays.
    */
   reopen(): void {
-    const entries = this.levels.flatMap(({ queue, beyond }) => [...queue.drain(), ...beyond.drain()]);
+    const entries = this.levels.flatMap(({ queue, beyond }) => [...queue.drain(), ...beyond]);
     // A window that is under way belongs to a level that is gone, and is dropped when it arrives.
     this.levels = [];
     this.opened = false;
     for (const entry of entries) {
-      if (this.recent.has(entry.id)) this.put(this.level(entry.candidate.priority), entry);
+      if (this.recent.has(entry.targetId)) this.put(this.level(entry.priority), entry);
       else this.drop(entry);
     }
   }
@@ -185,7 +185,7 @@ export class OutdialHopper implements Hopper {
     // Settling places what was taken.
     if (!candidate || this.taken.has(targetId)) return;
     const level = this.level(candidate.priority);
-    const entry: Entry = { due: candidate.due, id: targetId, candidate, dead: false, beyond: false };
+    const entry = entryOf(candidate);
     this.queued.set(targetId, entry);
     this.put(level, entry);
     if (level.queue.size > MOST_WINDOWS * this.rows) this.shorten(level);
@@ -193,12 +193,14 @@ export class OutdialHopper implements Hopper {
 
   private put(level: Level, entry: Entry): void {
     entry.beyond = !within(level, entry);
-    (entry.beyond ? level.beyond : level.queue).push(entry);
+    if (entry.beyond) level.beyond.add(entry);
+    else level.queue.push(entry);
   }
 
   private drop(entry: Entry): void {
     entry.dead = true;
-    this.queued.delete(entry.id);
+    this.queued.delete(entry.targetId);
+    if (entry.beyond) this.levels.find(({ priority }) => priority === entry.priority)?.beyond.delete(entry);
   }
 
   /** Keeps the first half of a queue that has grown long and goes back to reading windows behind it. */
@@ -208,10 +210,10 @@ export class OutdialHopper implements Hopper {
     const last = kept[kept.length - 1];
     if (!last) return;
     level.complete = false;
-    level.bound = { due: last.due, id: last.id };
+    level.bound = { due: last.due, targetId: last.targetId };
     for (const entry of entries) {
       // What the read model shows already will be read again; the rest only this process knows.
-      if (within(level, entry) || this.recent.has(entry.id)) this.put(level, entry);
+      if (within(level, entry) || this.recent.has(entry.targetId)) this.put(level, entry);
       else this.drop(entry);
     }
   }
@@ -220,7 +222,7 @@ export class OutdialHopper implements Hopper {
     const at = this.levels.findIndex((level) => level.priority <= priority);
     const found = at < 0 ? undefined : this.levels[at];
     if (found?.priority === priority) return found;
-    const made: Level = { priority, queue: newHeap(), beyond: newHeap(), bound: null, complete: false, refilling: null };
+    const made: Level = { priority, queue: newHeap(), beyond: new Set(), bound: null, complete: false, refilling: null };
     this.levels.splice(at < 0 ? this.levels.length : at, 0, made);
     return made;
   }
@@ -261,19 +263,19 @@ export class OutdialHopper implements Hopper {
       }
       const last = candidates[candidates.length - 1];
       if (!more || !last) level.complete = true;
-      else level.bound = { due: last.due, id: last.targetId };
+      else level.bound = { due: last.due, targetId: last.targetId };
       for (const candidate of candidates) {
         const newest = this.recent.get(candidate.targetId);
         const overtaken = newest !== undefined && newest > position;
         if (overtaken || this.taken.has(candidate.targetId) || this.queued.has(candidate.targetId)) continue;
-        const entry: Entry = { due: candidate.due, id: candidate.targetId, candidate, dead: false, beyond: false };
-        this.queued.set(entry.id, entry);
+        const entry = entryOf(candidate);
+        this.queued.set(entry.targetId, entry);
         level.queue.push(entry);
       }
-      for (let next = level.beyond.peek(); next && within(level, next); next = level.beyond.peek()) {
-        level.beyond.pop();
-        next.beyond = false;
-        level.queue.push(next);
+      for (const entry of level.beyond) {
+        if (!within(level, entry)) continue;
+        level.beyond.delete(entry);
+        this.put(level, entry);
       }
     } finally {
       this.refills -= 1;
@@ -283,5 +285,7 @@ export class OutdialHopper implements Hopper {
 }
 
 const within = (level: Level, key: Key): boolean => level.complete || (level.bound !== null && compare(key, level.bound) <= 0);
+
+const entryOf = ({ targetId, priority, due, known }: Candidate): Entry => ({ targetId, priority, due, known, dead: false, beyond: false });
 
 const newHeap = (): MortalHeap<Entry> => new MortalHeap<Entry>(compare, (entry) => !entry.dead);

@@ -74,7 +74,13 @@ export class Hoppers {
       highestPriority: (below) => highestPriority(reads, { outdialId, ...(below === null ? {} : { below }) }),
       window: async (priority, after, limit) => {
         const share = sharing === null ? {} : { idStartsWith: sharing.own() };
-        const { targets, position } = await callableWindow(reads, { outdialId, priority, limit, ...(after ? { after } : {}), ...share });
+        const { targets, position } = await callableWindow(reads, {
+          outdialId,
+          priority,
+          limit,
+          ...(after ? { after: { due: after.due, id: after.targetId } } : {}),
+          ...share,
+        });
         return { candidates: candidatesOf(targets), more: targets.length === limit, position };
       },
     });

@@ -4,6 +4,7 @@ import { streamOf } from '#dialing';
 import type { DialPolicy, NewTarget, Outdial, Target } from '#dialing';
 import { derivedId } from './derived-id';
 import { FingerprintSet } from './fingerprint-set';
+import { ImportPace } from './import-pace';
 import type { RequestContext } from './request';
 import { Services } from './services';
 import { TARGET } from './streams';
@@ -50,17 +51,24 @@ export class ImportTargetsHandler implements ICommandHandler<ImportTargets> {
 
   async execute({ context, outdialId, options }: ImportTargets): Promise<TargetImport> {
     refuseWhenArchived(await this.services.changeableOutdial(context, outdialId));
-    const take = options.dryRun ? this.rehearsal(context, outdialId, options) : this.import(context, outdialId, options);
-    // A rehearsal needs each chunk's fates before it can tell the next one's.
-    return { run: (chunks, told) => run(chunks, take, told, options.dryRun ? 1 : UNDER_WAY) };
+    if (options.dryRun) {
+      const take = this.rehearsal(context, outdialId, options);
+      // It needs each chunk's fates before it can tell the next one's.
+      return { run: (chunks, told) => run(chunks, take, told, 1) };
+    }
+    const pace = new ImportPace(this.services.ports.projections);
+    const take = this.import(context, outdialId, options, pace);
+    return { run: (chunks, told) => run(pace.of(chunks), take, told, UNDER_WAY) };
   }
 
-  private import(context: RequestContext, outdialId: string, options: ImportOptions): Take {
+  private import(context: RequestContext, outdialId: string, options: ImportOptions, pace: ImportPace): Take {
     let chunk = 0;
-    return (rows) => {
+    return async (rows) => {
       // Event ids derive from the command's: a target that comes again in a later chunk must not look like the same append, repeated.
       const commandId = derivedId(context.commandId, `import/${(chunk += 1)}`);
-      return addRows(this.services, { ...context, commandId }, outdialId, rows, options, { lane: 'import', remember: false });
+      const added = await addRows(this.services, { ...context, commandId }, outdialId, rows, options, { lane: 'import', remember: false });
+      pace.appended(added.position, rows.length);
+      return added;
     };
   }
 

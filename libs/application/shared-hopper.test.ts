@@ -70,7 +70,9 @@ class Gateway {
         },
         window: async (priority, after, limit) => {
           const mine = world.rows(priority).filter(({ targetId }) => this.own.includes(targetId.charAt(0)));
-          const found = mine.filter((one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.id));
+          const found = mine.filter(
+            (one) => after === null || one.due > after.due || (one.due === after.due && one.targetId > after.targetId),
+          );
           return { candidates: found.slice(0, limit), more: found.length >= limit, position: world.position };
         },
       },
