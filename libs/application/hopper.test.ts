@@ -9,6 +9,8 @@ class World {
   private appended = 0;
   private projected = 0;
   windows = 0;
+  /** Whether the read model gets on when somebody waits for it. */
+  moves = true;
 
   readonly source: HopperSource = {
     window: async (priority, after, limit) => {
@@ -25,6 +27,10 @@ class World {
       const priorities = [...this.shown.values()].map(({ priority }) => priority).filter((one) => below === null || one < below);
       return Promise.resolve(priorities.length === 0 ? null : Math.max(...priorities));
     },
+    shown: async (position) => {
+      while (this.moves && at(this.projected) < position) this.project(1);
+      return at(this.projected) >= position;
+    },
   };
   hopper: OutdialHopper;
 
@@ -36,12 +42,18 @@ class World {
     return new OutdialHopper(this.source, this.rows);
   }
 
-  append(targetId: string, candidate: Candidate | null): void {
+  append(targetId: string, candidate: Candidate | null, passing = false): void {
     this.appended += 1;
     if (candidate) this.now.set(targetId, candidate);
     else this.now.delete(targetId);
     this.unprojected.push({ targetId, candidate, position: this.appended });
-    this.hopper.committed(targetId, candidate, at(this.appended));
+    this.hopper.committed(targetId, candidate, at(this.appended), passing);
+  }
+
+  /** A new target, one of many. */
+  import(due: number, priority = 0): void {
+    const targetId = `new${this.appended}`;
+    this.append(targetId, idle(targetId, due, priority), true);
   }
 
   project(events: number): void {
@@ -136,6 +148,32 @@ describe('the hopper', () => {
     expect(new Set(given).size).toBe(many);
   });
 
+  it('remembers little of an import that the read model lacks, and still finds each of its targets in order', async () => {
+    const world = new World();
+    expect(await world.claim(1, 0)).toEqual([]);
+    const many = 40_000;
+    for (let n = 0; n < many; n += 1) world.import(1000 + n);
+    const held = (world.hopper as unknown as { readonly queued: Map<string, unknown> }).queued.size;
+    expect(held).toBeLessThanOrEqual(5000);
+    expect(await world.hopper.nextDue()).toBe(1000);
+    const given: string[] = [];
+    for (let batch = await world.claim(1000, 1_000_000); batch.length > 0; batch = await world.claim(1000, 1_000_000)) given.push(...batch);
+    expect(given).toEqual(Array.from({ length: many }, (_, n) => `new${n}`));
+    world.project(Infinity);
+    expect(world.hopper.forgettable).toBe(true);
+  });
+
+  it('gives what it has when the read model stands still, and the rest when it has moved', async () => {
+    const world = new World(1);
+    world.append('early', idle('early', 1));
+    for (let n = 0; n < 100; n += 1) world.import(10);
+    world.moves = false;
+    expect(await world.claim(200, 50)).toEqual(['early']);
+    expect(await world.hopper.nextDue()).toBe(10);
+    world.moves = true;
+    expect(await world.claim(200, 50)).toHaveLength(100);
+  });
+
   it('answers what a scan of the whole list would, at any moment, however far the read model is behind', async () => {
     const step = fc.oneof(
       {
@@ -147,18 +185,29 @@ describe('the hopper', () => {
           priority: fc.integer({ min: -1, max: 1 }),
         }),
       },
+      {
+        weight: 2,
+        arbitrary: fc.record({
+          kind: fc.constant('import' as const),
+          dues: fc.array(fc.nat(100), { maxLength: 30, size: 'max' }),
+          priority: fc.integer({ min: -1, max: 1 }),
+        }),
+      },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), id: fc.nat(40) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('project' as const), events: fc.integer({ min: 1, max: 30 }) }) },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant('claim' as const), limit: fc.integer({ min: 1, max: 8 }), now: fc.nat(120) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), fc.integer({ min: 1, max: 6 }), async (steps, rows) => {
         const world = new World(rows);
         for (const one of steps) {
           if (one.kind === 'append') world.append(`t${one.id}`, idle(`t${one.id}`, one.due, one.priority));
+          else if (one.kind === 'import') for (const due of one.dues) world.import(due, one.priority);
           else if (one.kind === 'remove') world.append(`t${one.id}`, null);
           else if (one.kind === 'project') world.project(one.events);
+          else if (one.kind === 'reopen') world.hopper.reopen();
           else if (one.kind === 'forget') {
             if (world.hopper.forgettable) world.hopper = world.open();
           } else {

@@ -27,8 +27,11 @@ export interface Window {
 export interface Hopper {
   /** Nothing here that the read model does not know: may be forgotten and made anew. */
   readonly forgettable: boolean;
-  /** An event of a target was appended by this process: what the target is now, or null where it cannot be dialed. */
-  committed(targetId: string, candidate: Candidate | null, position: Position): void;
+  /**
+   * An event of a target was appended by this process: what the target is now, or null where it cannot be dialed. `passing`: the target is new, and one of too many to
+   * remember each.
+   */
+  committed(targetId: string, candidate: Candidate | null, position: Position, passing?: boolean): void;
   /** The read model has folded everything up to `position`. */
   caughtUpTo(position: Position): void;
   /**
@@ -48,6 +51,8 @@ export interface HopperSource {
   window(priority: number, after: Key | null, limit: number): Promise<Window>;
   /** The highest priority that has an idle target, below `below` when given. */
   highestPriority(below: number | null): Promise<number | null>;
+  /** Resolves when the read model shows an event of this process, or after a moment: whether it does. */
+  shown(position: Position): Promise<boolean>;
 }
 
 export interface Key {
@@ -70,6 +75,15 @@ interface Entry extends Candidate {
   beyond: boolean;
 }
 
+/** Some new targets of one priority that the read model does not show yet and that are remembered together: the earliest due time of them, the latest position. */
+interface Passed {
+  due: Micros;
+  position: Position;
+  targets: number;
+}
+/** As many as are remembered together. */
+const TOGETHER = 500;
+
 /** One priority: everything idle up to `bound` is in `queue`; what this process made idle beyond it waits in `beyond` until the window gets there. */
 interface Level {
   readonly priority: number;
@@ -79,7 +93,7 @@ interface Level {
   bound: Key | null;
   /** The read model had no more rows: the queue is complete at any key. */
   complete: boolean;
-  refilling: Promise<void> | null;
+  refilling: Promise<boolean> | null;
 }
 
 export class OutdialHopper implements Hopper {
@@ -87,6 +101,8 @@ export class OutdialHopper implements Hopper {
   private readonly queued = new Map<string, Entry>();
   /** Targets whose newest event the read model may not show yet, in the order of those; its rows about them are not believed. */
   private readonly recent = new Map<string, Position>();
+  /** By priority, new targets behind its bound, in the order of their positions: no window that is older than they are moves the bound over them. */
+  private readonly passed = new Map<number, Passed[]>();
   private readonly taken = new Set<string>();
   private refills = 0;
   private projected: Position = '';
@@ -99,10 +115,14 @@ export class OutdialHopper implements Hopper {
   ) {}
 
   get forgettable(): boolean {
-    return this.recent.size === 0 && this.taken.size === 0 && this.refills === 0 && this.opening === null;
+    return this.recent.size === 0 && this.passed.size === 0 && this.taken.size === 0 && this.refills === 0 && this.opening === null;
   }
 
-  committed(targetId: string, candidate: Candidate | null, position: Position): void {
+  committed(targetId: string, candidate: Candidate | null, position: Position, passing = false): void {
+    if (passing && candidate && !within(this.level(candidate.priority), candidate)) {
+      this.pass(candidate, position);
+      return;
+    }
     // Else it would keep the place that its earlier event gave it.
     this.recent.delete(targetId);
     this.recent.set(targetId, position);
@@ -118,6 +138,11 @@ export class OutdialHopper implements Hopper {
       this.recent.delete(targetId);
       const queued = this.queued.get(targetId);
       if (queued?.beyond) this.drop(queued);
+    }
+    for (const [priority, passed] of this.passed) {
+      const shown = passed.findIndex((one) => one.position > this.projected);
+      if (shown < 0) this.passed.delete(priority);
+      else passed.splice(0, shown);
     }
   }
 
@@ -135,8 +160,7 @@ export class OutdialHopper implements Hopper {
       if (!level) break;
       const next = level.queue.peek();
       if (!next) {
-        if (level.complete) at += 1;
-        else await this.refill(level);
+        if (level.complete || !(await this.refill(level))) at += 1;
       } else if (next.due > now) {
         at += 1;
       } else {
@@ -157,8 +181,8 @@ export class OutdialHopper implements Hopper {
     await this.open();
     let earliest: Micros | null = null;
     for (const level of this.levels) {
-      while (!level.queue.peek() && !level.complete) await this.refill(level);
-      const due = level.queue.peek()?.due;
+      while (!level.queue.peek() && !level.complete) if (!(await this.refill(level))) break;
+      const due = level.queue.peek()?.due ?? earliestOf(this.passed.get(level.priority) ?? []);
       if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
     }
     return earliest;
@@ -177,6 +201,20 @@ export class OutdialHopper implements Hopper {
       if (this.recent.has(entry.targetId)) this.put(this.level(entry.priority), entry);
       else this.drop(entry);
     }
+    for (const priority of this.passed.keys()) this.level(priority);
+  }
+
+  private pass({ priority, due }: Candidate, position: Position): void {
+    const passed = this.passed.get(priority) ?? [];
+    const last = passed.at(-1);
+    if (last !== undefined && last.targets < TOGETHER) {
+      last.due = Math.min(last.due, due);
+      last.position = position;
+      last.targets += 1;
+      return;
+    }
+    passed.push({ due, position, targets: 1 });
+    this.passed.set(priority, passed);
   }
 
   private place(targetId: string, candidate: Candidate | null): void {
@@ -245,26 +283,37 @@ export class OutdialHopper implements Hopper {
     await this.opening;
   }
 
-  private async refill(level: Level): Promise<void> {
-    level.refilling ??= this.readWindow(level).finally(() => {
+  /** False when nothing came of it, for the read model is behind. */
+  private async refill(level: Level): Promise<boolean> {
+    level.refilling ??= this.readOn(level).finally(() => {
       level.refilling = null;
     });
-    await level.refilling;
+    return level.refilling;
   }
 
-  private async readWindow(level: Level): Promise<void> {
+  private async readOn(level: Level): Promise<boolean> {
+    for (;;) {
+      const { bound } = level;
+      const lacks = await this.readWindow(level);
+      if (lacks === null || level.bound !== bound || level.queue.peek()) return true;
+      if (!(await this.source.shown(lacks))) return false;
+    }
+  }
+
+  /** Answers what the read model has to show before it can be read on; null when it shows all that is there. */
+  private async readWindow(level: Level): Promise<Position | null> {
     this.refills += 1;
     try {
       const { candidates, more, position } = await this.source.window(level.priority, level.bound, this.rows);
       if (!this.levels.includes(level)) {
         // Whoever waits for this level has nothing to wait for any more.
         level.complete = true;
-        return;
+        return null;
       }
-      const last = candidates[candidates.length - 1];
-      if (!more || !last) level.complete = true;
-      else level.bound = { due: last.due, targetId: last.targetId };
+      const lacks = (this.passed.get(level.priority) ?? []).filter((passed) => passed.position > position);
+      moveBound(level, more ? (candidates.at(-1) ?? null) : null, lacks);
       for (const candidate of candidates) {
+        if (!within(level, candidate)) break;
         const newest = this.recent.get(candidate.targetId);
         const overtaken = newest !== undefined && newest > position;
         if (overtaken || this.taken.has(candidate.targetId) || this.queued.has(candidate.targetId)) continue;
@@ -277,6 +326,7 @@ export class OutdialHopper implements Hopper {
         level.beyond.delete(entry);
         this.put(level, entry);
       }
+      return lacks[0]?.position ?? null;
     } finally {
       this.refills -= 1;
       this.caughtUpTo(this.projected);
@@ -285,6 +335,19 @@ export class OutdialHopper implements Hopper {
 }
 
 const within = (level: Level, key: Key): boolean => level.complete || (level.bound !== null && compare(key, level.bound) <= 0);
+
+/** To the last row of a window (null: there are no more), but not over what the window lacks, nor back. */
+function moveBound(level: Level, last: Key | null, lacks: readonly Passed[]): void {
+  const due = earliestOf(lacks);
+  // Before everything that is due then.
+  const limit = due === undefined ? null : { due, targetId: '' };
+  const to = limit !== null && (last === null || compare(limit, last) < 0) ? limit : last;
+  if (to === null) level.complete = true;
+  else if (level.bound === null || compare(to, level.bound) > 0) level.bound = { due: to.due, targetId: to.targetId };
+}
+
+const earliestOf = (passed: readonly Passed[]): Micros | undefined =>
+  passed.reduce<Micros | undefined>((least, { due }) => (least === undefined || due < least ? due : least), undefined);
 
 const entryOf = ({ targetId, priority, due, known }: Candidate): Entry => ({ targetId, priority, due, known, dead: false, beyond: false });
 

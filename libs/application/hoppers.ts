@@ -4,12 +4,15 @@ import { callableWindow, highestPriority, lastDue, nextDue } from '#read-models'
 import type { ReadStore } from '#read-models';
 import type { Position } from '#event-store';
 import { OutdialHopper } from './hopper';
+import type { ProjectionProgress } from './engine';
 import type { Candidate, Hopper } from './hopper';
 import { DIGITS } from './presence';
 import { SharedHopper } from './shared-hopper';
 import { TARGET } from './streams';
 import type { Committed, Known } from './streams';
 
+/** A claim that comes up short waits so long for this process's own writes to be shown. */
+const SHOWN_MILLIS = 250;
 /** Outdials whose hoppers are kept warm beyond those that have news the read model lacks. */
 const WARM = 1000;
 
@@ -17,8 +20,6 @@ const WARM = 1000;
 export interface Sharing {
   /** First digits of the ids of the targets that are its own (presence.ts). */
   own(): string;
-  /** Resolves when the read models have reached a position, or after a moment: whether they have. */
-  shown(position: Position): Promise<boolean>;
   monotonic(): number;
 }
 
@@ -31,6 +32,7 @@ export class Hoppers {
   /** `sharing` null: this process alone hands out leases. */
   constructor(
     private readonly reads: ReadStore,
+    private readonly projections: ProjectionProgress,
     private readonly sharing: Sharing | null = null,
   ) {}
 
@@ -52,7 +54,7 @@ export class Hoppers {
         hopper = this.warm.peek(outdialId) ?? this.make(outdialId);
         this.withNews.set(outdialId, hopper);
       }
-      hopper.committed(id, candidateOf(target, !passing), position);
+      hopper.committed(id, candidateOf(target, !passing), position, passing && target.head.revision === 0);
     }
   }
 
@@ -69,7 +71,8 @@ export class Hoppers {
   }
 
   private make(outdialId: string): Hopper {
-    const { reads, sharing } = this;
+    const { reads, projections, sharing } = this;
+    const shown = (position: Position): Promise<boolean> => projections.reached(position, SHOWN_MILLIS);
     const own = new OutdialHopper({
       highestPriority: (below) => highestPriority(reads, { outdialId, ...(below === null ? {} : { below }) }),
       window: async (priority, after, limit) => {
@@ -83,6 +86,7 @@ export class Hoppers {
         });
         return { candidates: candidatesOf(targets), more: targets.length === limit, position };
       },
+      shown,
     });
     if (sharing === null) return own;
     const isOwn = (targetId: string): boolean => sharing.own().includes(targetId.charAt(0));
@@ -90,7 +94,7 @@ export class Hoppers {
       isOwn,
       othersDue: async (limit, now) => candidatesOf(await this.othersDue(outdialId, sharing.own(), limit, now)),
       earliestDue: () => nextDue(reads, { outdialId, after: Number.MIN_SAFE_INTEGER }),
-      shown: (position) => sharing.shown(position),
+      shown,
       monotonic: () => sharing.monotonic(),
     });
   }

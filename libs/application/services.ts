@@ -39,7 +39,7 @@ export class Services {
     sharing: Sharing | null = null,
   ) {
     this.streams = new Streams(ports.events);
-    this.hoppers = new Hoppers(ports.reads, sharing);
+    this.hoppers = new Hoppers(ports.reads, ports.projections, sharing);
     this.doubtful = new DoubtfulClaims(ports, this.streams);
     this.streams.onCommitted((committed) => {
       this.hoppers.committed(committed);

@@ -62,6 +62,10 @@ class Gateway {
     public own: string,
     rows?: number,
   ) {
+    const shown = async (position: string): Promise<boolean> => {
+      if (position > world.position) world.project();
+      return true;
+    };
     const inner = new OutdialHopper(
       {
         highestPriority: async (below) => {
@@ -75,6 +79,7 @@ class Gateway {
           );
           return { candidates: found.slice(0, limit), more: found.length >= limit, position: world.position };
         },
+        shown,
       },
       rows,
     );
@@ -85,10 +90,7 @@ class Gateway {
         return others.toSorted((a, b) => b.priority - a.priority || b.due - a.due).slice(0, limit);
       },
       earliestDue: async () => world.rows(null).reduce<number | null>((least, { due }) => Math.min(least ?? due, due), null),
-      shown: async (position) => {
-        if (position > world.position) world.project();
-        return true;
-      },
+      shown,
       monotonic: () => world.now,
     });
   }

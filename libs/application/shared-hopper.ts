@@ -51,13 +51,14 @@ export class SharedHopper implements Hopper {
     return this.own.forgettable && this.recent.size === 0 && this.taken.size === 0 && this.reopening === null;
   }
 
-  committed(targetId: string, candidate: Candidate | null, position: Position): void {
+  committed(targetId: string, candidate: Candidate | null, position: Position, passing = false): void {
     this.lastAppended = position;
     this.open.delete(targetId);
     this.lost.delete(targetId);
-    if (this.source.isOwn(targetId)) this.own.committed(targetId, candidate, position);
+    if (this.source.isOwn(targetId)) this.own.committed(targetId, candidate, position, passing);
     else {
-      this.recent.set(targetId, position);
+      // What is new cannot be shown as something else.
+      if (!passing) this.recent.set(targetId, position);
       if (candidate !== null) this.lastOffered = position;
     }
   }

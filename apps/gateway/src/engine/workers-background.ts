@@ -13,8 +13,6 @@ import { Lag } from './lag';
 /** How often the read models' position is asked for: while somebody waits for it, and else. */
 const EAGER_MILLIS = 15;
 const CALM_MILLIS = 250;
-/** A claim that comes up short waits so long for its gateway's own last write to be shown. */
-const SHOWN_MILLIS = 250;
 
 /** What a worker says of the read models that it builds. */
 export interface ProjectionsReport {
@@ -64,7 +62,6 @@ export class WorkersBackground implements Background {
     this.projections = this.follower;
     this.sharing = {
       own: () => this.presence.share.own,
-      shown: (position) => this.follower.reached(position, SHOWN_MILLIS),
       monotonic: () => performance.now(),
     };
   }
