@@ -29,7 +29,7 @@ export type FromProjector =
   | { readonly kind: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string };
 
 /** As for the log's threads: nothing but text outlives the folding of a stream. */
-const MEMORY = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 24 };
+const MEMORY = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 12 };
 
 /** This process's end of the projector's thread: how far the read models are, and the orders of the admin command line. */
 export class Projector implements ProjectionProgress, ProjectionOrders {
