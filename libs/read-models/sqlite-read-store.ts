@@ -82,7 +82,8 @@ class OpenGeneration {
     private readonly db: Database.Database,
     private readonly schemas: ReadonlyMap<string, CollectionSchema>,
   ) {
-    db.pragma('cache_size = -32000');
+    // What it holds is of no use any more at the projector's next commit.
+    db.pragma('cache_size = -8000');
     this.checkpoint = db.prepare<[], string>('SELECT position FROM generation').pluck();
     this.snapshot = db.transaction((operations: readonly ReadOperation[]) => ({
       position: this.position(),
