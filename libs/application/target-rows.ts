@@ -1,6 +1,7 @@
 import { conflict, decideTarget, OutdialError, streamOf } from '#dialing';
 import type { DialPolicy, ErrorDetail, NewTarget, Outdial, Target, TargetChanges } from '#dialing';
 import type { Position } from '#event-store';
+import { derivedId } from './derived-id';
 import type { RequestContext } from './request';
 import type { Services } from './services';
 import { TARGET } from './streams';
@@ -27,6 +28,8 @@ export interface RowFate {
 
 export type AddFate = { readonly result: 'created' | 'updated' | 'duplicate'; readonly after: Known<Target> };
 
+type AddJob = Job<Target, AddFate> & { readonly targetId: string };
+
 /** The job of adding one target: its id derives from its identity, so a second one meets the first by construction. */
 export function addJob(
   services: Services,
@@ -35,7 +38,7 @@ export function addJob(
   policy: DialPolicy,
   target: NewTarget,
   options: AddOptions,
-): Job<Target, AddFate> & { readonly targetId: string } {
+): AddJob {
   const targetId = services.targetId(outdial.id, target);
   const { customerId } = context;
   const now = services.ports.clock.now();
@@ -77,7 +80,10 @@ export interface AddedRows {
   readonly position: Position | null;
 }
 
-/** Adds rows in one append; fates in the order of the rows. 404, or 409 for an outdial that takes none. */
+/** Rows that are decided in one go, some milliseconds' work; what asks meanwhile waits no longer. */
+const PART = 500;
+
+/** Adds rows, many of them part by part; fates in the order of the rows. 404, or 409 for an outdial that takes none. */
 export async function addRows(
   services: Services,
   context: RequestContext,
@@ -89,29 +95,50 @@ export async function addRows(
   const outdial = await services.changeableOutdial(context, outdialId);
   refuseWhenArchived(outdial);
   const policy = await services.policyOf(outdial);
+  const fates: RowFate[] = [];
+  let last: Position | null = null;
+  for (let from = 0; from < rows.length; from += PART) {
+    // Event ids derive from the command's: a target that comes again in a later part must not look like the same append, repeated.
+    const command = from === 0 ? context : { ...context, commandId: derivedId(context.commandId, `rows/${from}`) };
+    const addOne = (target: NewTarget): AddJob => addJob(services, command, outdial, policy, target, options);
+    const added = await addPart(services, rows.slice(from, from + PART), from, addOne, { context: command, ...how });
+    fates.push(...added.fates);
+    if (added.position !== null && (last === null || added.position > last)) last = added.position;
+  }
+  services.wrote(context, outdialId, last);
+  return { fates, position: last };
+}
+
+/** Rows in one append; `from` is the index of the first. */
+async function addPart(
+  services: Services,
+  rows: readonly TargetRow[],
+  from: number,
+  addOne: (target: NewTarget) => AddJob,
+  run: RunOptions,
+): Promise<AddedRows> {
   const fates = new Array<RowFate>(rows.length);
-  const indexes: number[] = [];
-  const jobs: (Job<Target, AddFate> & { readonly targetId: string })[] = [];
-  rows.forEach((row, index) => {
+  const places: number[] = [];
+  const jobs: AddJob[] = [];
+  rows.forEach((row, at) => {
     if ('details' in row) {
-      fates[index] = { index, result: 'invalid', details: row.details };
+      fates[at] = { index: from + at, result: 'invalid', details: row.details };
     } else {
-      indexes.push(index);
-      jobs.push(addJob(services, context, outdial, policy, row.target, options));
+      places.push(at);
+      jobs.push(addOne(row.target));
     }
   });
-  const outcomes = await services.streams.run(jobs, { context, ...how });
+  const outcomes = await services.streams.run(jobs, run);
   let last: Position | null = null;
-  outcomes.forEach((outcome, at) => {
-    const index = indexes[at] ?? at;
+  outcomes.forEach((outcome, n) => {
+    const at = places[n] ?? n;
     if (!outcome.ok) {
-      fates[index] = refusedRow(index, outcome.error);
+      fates[at] = refusedRow(from + at, outcome.error);
       return;
     }
     if (outcome.position !== null && (last === null || outcome.position > last)) last = outcome.position;
-    fates[index] = rowFate(index, outcome.result, jobs[at]?.targetId ?? '');
+    fates[at] = rowFate(from + at, outcome.result, jobs[n]?.targetId ?? '');
   });
-  services.wrote(context, outdialId, last);
   return { fates, position: last };
 }
 

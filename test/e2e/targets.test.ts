@@ -222,6 +222,25 @@ describe('the same target', () => {
     expect((await listed(outdial)).length).toBe(3);
   });
 
+  test('in an array of many is told by its row, wherever the first one stands, and is answered alike under the same key', async () => {
+    const outdial = await newOutdial(api);
+    const targets: Fields[] = Array.from({ length: 1600 }, (_, n) => ({ destination: tel(nextPhone()), name: `row ${n}` }));
+    targets[1203] = { ...targets[3], name: 'again' };
+    targets[700] = { destination: tel('not a number') };
+    const headers = { 'idempotency-key': 'many rows' };
+    const send = (): Promise<Answer<Added>> =>
+      api.post<Added>(`${outdial.path}/targets`, { targets }, { headers, query: { on_duplicate: 'update' } });
+    const added = bodyOf(await send());
+    expect(added.summary).toEqual({ total: 1600, created: 1598, duplicates: 1, invalid: 1 });
+    const third = added.result.find(({ name }) => name === 'row 3');
+    expect(added.duplicates).toEqual([{ index: 1203, id: third?.id, updated: true }]);
+    expect(added.errors.map(({ index, details }) => [index, details[0]?.field])).toEqual([[700, 'targets[700].destination.target']]);
+    expect(added.result.map(({ name }) => name)).toEqual(targets.flatMap(({ name }, n) => (n === 1203 || n === 700 ? [] : [name])));
+    expect((await outdial.target(third?.id ?? '')).name).toBe('again');
+    expect(bodyOf(await send())).toEqual(added);
+    expect((await outdial.progress()).targets.total).toBe(1598);
+  });
+
   test('sent again as a whole changes nothing, least of all the counts', async () => {
     const outdial = await newOutdial(api, {}, AT_ONCE);
     const rows = Array.from({ length: 20 }, (_, n) => ({ destination: tel(phone(n)), name: `row ${n}` }));

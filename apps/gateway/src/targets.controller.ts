@@ -16,6 +16,7 @@ import {
   UpdateTarget,
 } from '#application';
 import type { AddOptions, PageRequest, RequestContext, RowFate, TargetFilter } from '#application';
+import { mapInTurns } from '#platform';
 import { Answer, page, resource } from './answer';
 import type { Streamed } from './answer';
 import { changeCurrent } from './changes';
@@ -269,14 +270,17 @@ export class TargetsController {
 
   private async addMany(context: RequestContext, id: string, body: unknown, options: AddOptions): Promise<Answer> {
     const { targets } = accept(check(NewTargets, body));
-    const rows = targets.map((row, index) => readTarget(row, `targets[${index}].`));
+    const rows = await mapInTurns(targets, (row, index) => readTarget(row, `targets[${index}].`));
     const { fates, position } = await this.commands.execute(new AddTargets(context, id, rows, options));
-    return new Answer(200, addedWire(fates), null, position);
+    return new Answer(200, await addedWire(fates), null, position);
   }
 }
 
-function addedWire(fates: readonly RowFate[]): object {
-  const result = fates.flatMap((fate) => (fate.result === 'created' && fate.target ? [targetWire(fate.target)] : []));
+async function addedWire(fates: readonly RowFate[]): Promise<object> {
+  const result = await mapInTurns(
+    fates.flatMap((fate) => (fate.result === 'created' && fate.target ? [fate.target] : [])),
+    targetWire,
+  );
   const duplicates = fates
     .filter((fate) => fate.result === 'duplicate' || fate.result === 'updated')
     .map(({ index, targetId, deleted, result: fate }) => ({
