@@ -42,18 +42,25 @@ class World {
     return new OutdialHopper(this.source, this.rows);
   }
 
-  append(targetId: string, candidate: Candidate | null, passing = false): void {
+  append(targetId: string, candidate: Candidate | null): void {
     this.appended += 1;
     if (candidate) this.now.set(targetId, candidate);
     else this.now.delete(targetId);
     this.unprojected.push({ targetId, candidate, position: this.appended });
-    this.hopper.committed(targetId, candidate, at(this.appended), passing);
+    this.hopper.committed(targetId, candidate, at(this.appended));
   }
 
-  /** A new target, one of many. */
-  import(due: number, priority = 0): void {
-    const targetId = `new${this.appended}`;
-    this.append(targetId, idle(targetId, due, priority), true);
+  /** New targets, some of many: told in another order than they were appended in. */
+  import(dues: readonly number[], priority = 0): void {
+    const told = dues.map((due) => {
+      this.appended += 1;
+      const targetId = `new${String(this.appended).padStart(6, '0')}`;
+      const candidate = idle(targetId, due, priority);
+      this.now.set(targetId, candidate);
+      this.unprojected.push({ targetId, candidate, position: this.appended });
+      return { candidate, position: this.appended };
+    });
+    for (const { candidate, position } of told.reverse()) this.hopper.committed(candidate.targetId, candidate, at(position), true);
   }
 
   project(events: number): void {
@@ -152,13 +159,13 @@ describe('the hopper', () => {
     const world = new World();
     expect(await world.claim(1, 0)).toEqual([]);
     const many = 40_000;
-    for (let n = 0; n < many; n += 1) world.import(1000 + n);
+    for (let n = 0; n < many; n += 100) world.import(Array.from({ length: 100 }, (_, more) => 1000 + n + more));
     const held = (world.hopper as unknown as { readonly queued: Map<string, unknown> }).queued.size;
     expect(held).toBeLessThanOrEqual(5000);
     expect(await world.hopper.nextDue()).toBe(1000);
     const given: string[] = [];
     for (let batch = await world.claim(1000, 1_000_000); batch.length > 0; batch = await world.claim(1000, 1_000_000)) given.push(...batch);
-    expect(given).toEqual(Array.from({ length: many }, (_, n) => `new${n}`));
+    expect(given).toEqual(Array.from({ length: many }, (_, n) => `new${String(n + 1).padStart(6, '0')}`));
     world.project(Infinity);
     expect(world.hopper.forgettable).toBe(true);
   });
@@ -166,7 +173,7 @@ describe('the hopper', () => {
   it('gives what it has when the read model stands still, and the rest when it has moved', async () => {
     const world = new World(1);
     world.append('early', idle('early', 1));
-    for (let n = 0; n < 100; n += 1) world.import(10);
+    world.import(new Array<number>(100).fill(10));
     world.moves = false;
     expect(await world.claim(200, 50)).toEqual(['early']);
     expect(await world.hopper.nextDue()).toBe(10);
@@ -204,7 +211,7 @@ describe('the hopper', () => {
         const world = new World(rows);
         for (const one of steps) {
           if (one.kind === 'append') world.append(`t${one.id}`, idle(`t${one.id}`, one.due, one.priority));
-          else if (one.kind === 'import') for (const due of one.dues) world.import(due, one.priority);
+          else if (one.kind === 'import') world.import(one.dues, one.priority);
           else if (one.kind === 'remove') world.append(`t${one.id}`, null);
           else if (one.kind === 'project') world.project(one.events);
           else if (one.kind === 'reopen') world.hopper.reopen();

@@ -101,7 +101,7 @@ export class OutdialHopper implements Hopper {
   private readonly queued = new Map<string, Entry>();
   /** Targets whose newest event the read model may not show yet, in the order of those; its rows about them are not believed. */
   private readonly recent = new Map<string, Position>();
-  /** By priority, new targets behind its bound, in the order of their positions: no window that is older than they are moves the bound over them. */
+  /** By priority, new targets behind its bound: no window that is older than they are moves the bound over them. */
   private readonly passed = new Map<number, Passed[]>();
   private readonly taken = new Set<string>();
   private refills = 0;
@@ -140,9 +140,9 @@ export class OutdialHopper implements Hopper {
       if (queued?.beyond) this.drop(queued);
     }
     for (const [priority, passed] of this.passed) {
-      const shown = passed.findIndex((one) => one.position > this.projected);
-      if (shown < 0) this.passed.delete(priority);
-      else passed.splice(0, shown);
+      const unshown = passed.filter((one) => one.position > this.projected);
+      if (unshown.length === 0) this.passed.delete(priority);
+      else this.passed.set(priority, unshown);
     }
   }
 
@@ -182,7 +182,7 @@ export class OutdialHopper implements Hopper {
     let earliest: Micros | null = null;
     for (const level of this.levels) {
       while (!level.queue.peek() && !level.complete) if (!(await this.refill(level))) break;
-      const due = level.queue.peek()?.due ?? earliestOf(this.passed.get(level.priority) ?? []);
+      const due = level.queue.peek()?.due ?? (level.complete ? undefined : earliestOf(this.passed.get(level.priority) ?? []));
       if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
     }
     return earliest;
@@ -209,7 +209,8 @@ export class OutdialHopper implements Hopper {
     const last = passed.at(-1);
     if (last !== undefined && last.targets < TOGETHER) {
       last.due = Math.min(last.due, due);
-      last.position = position;
+      // Appends that were made at once may be told in another order.
+      if (position > last.position) last.position = position;
       last.targets += 1;
       return;
     }

@@ -52,14 +52,14 @@ export class SharedHopper implements Hopper {
   }
 
   committed(targetId: string, candidate: Candidate | null, position: Position, passing = false): void {
-    this.lastAppended = position;
+    if (position > this.lastAppended) this.lastAppended = position;
     this.open.delete(targetId);
     this.lost.delete(targetId);
     if (this.source.isOwn(targetId)) this.own.committed(targetId, candidate, position, passing);
     else {
       // What is new cannot be shown as something else.
       if (!passing) this.recent.set(targetId, position);
-      if (candidate !== null) this.lastOffered = position;
+      if (candidate !== null && position > this.lastOffered) this.lastOffered = position;
     }
   }
 
