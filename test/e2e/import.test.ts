@@ -463,7 +463,10 @@ describe('a CSV import', () => {
   });
 });
 
-describe('an import of 200,000 rows', () => {
+/** Read models on a stand-in are built a tenth as fast, and an import stays near them. */
+const MANY = process.env.STAND_INS ? 40_000 : 200_000;
+
+describe(`an import of ${MANY.toLocaleString('en')} rows`, () => {
   test('takes no memory that grows with it', async () => {
     // A heap that could not hold them: to keep them would end the service.
     const small = await prepareService({ NODE_OPTIONS: '--max-old-space-size=160' });
@@ -474,14 +477,14 @@ describe('an import of 200,000 rows', () => {
       const before = rss();
       const sending = post(outdial);
       const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
-      for (let from = 0; from < 200_000; from += 1000) {
+      for (let from = 0; from < MANY; from += 1000) {
         const rows = Array.from({ length: 1000 }, (_, n) => ({ destination: tel(phone(from + n)), data: 'x'.repeat(1000) }));
         if (!sending.write(ndjson(rows))) await once(sending, 'drain');
       }
       sending.end();
       const [answer] = await answered;
       const { summary } = read(await text(answer));
-      expect(summary).toMatchObject({ total: 200_000, created: 200_000 });
+      expect(summary).toMatchObject({ total: MANY, created: MANY });
       // The caches of SQLite fill up to 224 MB. The rows alone are 220 MB of text, several times as much as objects.
       expect(rss() - before).toBeLessThan(600 * 1024 * 1024);
       expect(await small.stop()).toBe(0);
