@@ -17,7 +17,7 @@ import { attemptNumber, targetOf, TRIES } from './work.mjs';
 
 const built = (file) => createRequire(import.meta.url)(path.join(import.meta.dirname, '../dist', file));
 const { startEngine } = built('apps/gateway/src/engine/engine.js');
-const { keepHeapsSmall } = built('apps/gateway/src/process.js');
+const { keepHeapsSmall } = built('apps/gateway/src/heap-growth.js');
 const { readTarget } = built('apps/gateway/src/dto/target.dto.js');
 const { ClaimTargets, CreateOutdial, CreateOutplan, GetProgress, ImportTargets, RecordOutcomes } = built('libs/application/index.js');
 const { DEFAULT_POLICY, NO_ID } = built('libs/dialing/index.js');

@@ -9,6 +9,7 @@ import type { Imported, ImportOptions, RequestContext, RowFate, TargetImport } f
 import { Streamed } from './answer';
 import { ENGINE } from './engine/engine';
 import type { Engine } from './engine/engine';
+import { ImportHeaps } from './heap-growth';
 import { errorAnswer, toToldError } from './http-errors';
 import { bodyOf, readRows } from './import-rows';
 import type { Body, ImportFormat, ImportRow } from './import-rows';
@@ -103,8 +104,12 @@ export class Imports implements OnApplicationShutdown {
     request: FastifyRequest,
     body: Body,
   ): Promise<void> {
+    const heaps = new ImportHeaps();
     try {
-      await targets.run(rows, (imported) => report.tell(imported));
+      await targets.run(rows, (imported) => {
+        heaps.took(imported.rows.length);
+        return report.tell(imported);
+      });
       if (body.isCut()) report.drop();
       else await report.end(this.engine.ports.events.logId);
     } catch (error) {
@@ -112,6 +117,8 @@ export class Imports implements OnApplicationShutdown {
       // What is left of the body is let pass, so that a client that sends everything before it reads gets to read this.
       letPass(request);
       await report.fail(line);
+    } finally {
+      heaps.end();
     }
   }
 }

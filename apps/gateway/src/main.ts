@@ -6,7 +6,8 @@ import type { Configuration, Logger } from '#platform';
 import { startEngine } from './engine/engine';
 import type { Engine } from './engine/engine';
 import { createGateway } from './gateway.module';
-import { endOnSignal, keepHeapsSmall, listen, say } from './process';
+import { keepHeapsSmall } from './heap-growth';
+import { endOnSignal, listen, say } from './process';
 
 async function start(config: Configuration, log: Logger): Promise<void> {
   const engine = await startEngine(config, log);

@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { setFlagsFromString } from 'node:v8';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ConfigurationError } from '#platform';
 import type { Configuration, Logger } from '#platform';
@@ -8,14 +7,6 @@ import type { Configuration, Logger } from '#platform';
 const DRAIN_MILLIS = 10_000;
 /** How often connections that have become idle meanwhile are closed: their clients keep them for a next request that nobody will take. */
 const IDLE_MILLIS = 50;
-
-/**
- * Before anything else is loaded, for its threads too: a heap may grow to two and a half times what lives in it before it is collected. V8 would wait for longer,
- * four heaps in one process, and garbage is memory all the same: a dial cycle holds 90 MB less, at the same speed. (Half of that growth holds 120 MB less again and costs a tenth of it.)
- */
-export function keepHeapsSmall(): void {
-  setFlagsFromString('--heap-growing-percent=150');
-}
 
 /** Lines for who started it, on stdout; the log goes to stderr. */
 export const say = (line: string): void => {
