@@ -67,7 +67,7 @@ const MOST_WINDOWS = 10;
 
 const compare = (a: Key, b: Key): number => a.due - b.due || (a.targetId < b.targetId ? -1 : a.targetId > b.targetId ? 1 : 0);
 
-/** A candidate in its place. One object, for an import leaves tens of thousands of them here until the read model shows them. */
+/** A candidate in its place. One object, for there are thousands of them. */
 interface Entry extends Candidate {
   /** Overtaken by a newer event of its target; skipped when met. */
   dead: boolean;

@@ -2,8 +2,8 @@ import type { Position } from '#event-store';
 import type { ProjectionProgress } from './engine';
 
 /**
- * Rows that an import may be ahead of the read models. What they do not show yet is remembered by the hopper, half a kilobyte a row, and nobody sees it in a list: an import
- * that runs away from them gains nothing. More than a second's worth, so that neither waits for the other's next step.
+ * Rows that an import may be ahead of the read models. What they do not show yet nobody sees in a list, and whoever comes with the import's Consistency-Token waits for all of it: an
+ * import that runs away from them gains nothing. More than a second's worth, so that neither waits for the other's next step.
  */
 const MOST_AHEAD = 32_000;
 /** Read models that do not move for so long are away or stopped: an import must not wait for their repair. */
