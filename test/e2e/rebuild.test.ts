@@ -13,8 +13,8 @@ beforeAll(async () => {
   api = await service.customer();
 });
 
-/** As many as it takes for a build to call for help. */
-const TARGETS = 22_000;
+/** As many as it takes for a build to call for help; where the log is on a stand-in there is none to be had, and the read models there take their time. */
+const TARGETS = process.env.STAND_INS ? 6000 : 22_000;
 const OUTCOMES = ['answered', 'busy', 'no_answer'] as const;
 
 test('of a list that is dialed meanwhile nothing is lost, doubled or forgotten', async () => {
